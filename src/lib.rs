@@ -1,0 +1,5 @@
+//! hlswarm makes any unmodified HLS player a member of a peer-to-peer swarm.
+
+pub mod ids;
+pub mod metrics;
+pub mod redact;
