@@ -2,4 +2,5 @@
 
 pub mod ids;
 pub mod metrics;
+pub mod playlist;
 pub mod redact;

@@ -1,0 +1,4 @@
+//! Tries reading playlists into models.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hlswarm_fuzz::check_timeline(bytes));

@@ -1,0 +1,130 @@
+//! A playlist with every URI in it leading back to this daemon.
+//!
+//! Only the bytes of URIs change, and definitions that speak of the playlist's own URL: order,
+//! comments, unknown tags and line endings stay. It hides no segments. A URI with a variable that
+//! is not defined stays as it is. `http/playlist` drives it.
+
+use std::fmt::Write;
+use url::Url;
+
+use super::define::{self, Definitions};
+use super::lines::{self, UriKind, UriSpan};
+use super::proxy_url::{self, Suffix, URL_BYTES_MAX};
+use super::{NotAPlaylist, parse};
+
+/// Most bytes of URLs in one rewritten playlist: many short references to one long base multiply.
+pub const REWRITTEN_BYTES_MAX: usize = 4 * super::PLAYLIST_BYTES_MAX;
+
+/// Most URIs in one playlist: a channel list of 10 MiB, or a day of parts, has fewer.
+pub const URIS_MAX: usize = 400_000;
+
+/// Extensions that players accept for a segment; others get a marked suffix.
+const SEGMENT_EXTENSIONS: [&str; 12] =
+    ["ts", "m4s", "mp4", "aac", "mp3", "ac3", "ec3", "vtt", "webvtt", "m4a", "cmfv", "cmfa"];
+
+/// Extensions that players accept for a playlist.
+const PLAYLIST_EXTENSIONS: [&str; 2] = ["m3u8", "m3u"];
+
+/// What a rewritten playlist depends on besides its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Where the playlist finally came from, after redirects.
+    pub base: &'a Url,
+    /// Variables of the multivariant playlist that led to it.
+    pub imported: &'a Definitions,
+    /// What every path begins with: nothing, or `/` and the path of a player's session.
+    pub prefix: &'a str,
+    /// The host by which the player reaches this daemon. Paths are enough for most URIs, but the
+    /// assets of interstitials are absolute by the specification, and programs that read channel
+    /// lists know no others; without a host these are paths too.
+    pub host: Option<&'a str>,
+}
+
+/// The checked playlist `text` with local paths for its URIs.
+///
+/// The paths begin with `/`, so they are valid under whatever host and form of URL the player
+/// used to reach this daemon.
+pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist> {
+    let Context { base, imported, prefix, host } = *context;
+    let definitions = define::definitions(text, base, imported);
+    let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
+    splice(text, |uri, kind| {
+        if kind == UriKind::QueryParameter {
+            return Ok(named_value(uri, base));
+        }
+        uris += 1;
+        if uris > URIS_MAX {
+            return Err(NotAPlaylist::RewritesTooLarge);
+        }
+        has_init |= kind == UriKind::Init;
+        let Some(url) = target(base, uri, kind, &definitions) else { return Ok(None) };
+        let host = host.filter(|_| matches!(kind, UriKind::Interstitial | UriKind::Channel));
+        let scheme = host.map_or("", |_| "http://");
+        let path = proxy_url::local_path(&url, suffix(&url, kind, has_init));
+        let local = [scheme, host.unwrap_or_default(), prefix, &path].concat();
+        url_bytes += local.len();
+        if url_bytes > REWRITTEN_BYTES_MAX {
+            return Err(NotAPlaylist::RewritesTooLarge);
+        }
+        // A path that we would refuse ourselves is no help to the player.
+        Ok((local.len() <= URL_BYTES_MAX).then_some(local))
+    })
+}
+
+fn splice(
+    text: &str,
+    mut replace: impl FnMut(&str, UriKind) -> Result<Option<String>, NotAPlaylist>,
+) -> Result<String, NotAPlaylist> {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut copied = 0;
+    for UriSpan { range, kind, lacks_quotes } in lines::uris(text) {
+        let Some(local) = replace(&text[range.clone()], kind)? else { continue };
+        out.push_str(&text[copied..range.start]);
+        if lacks_quotes {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\"{local}\"");
+        } else {
+            out.push_str(&local);
+        }
+        copied = range.end;
+    }
+    out.push_str(&text[copied..]);
+    Ok(out)
+}
+
+/// What the daemon would fetch for a URI; `None` leaves the URI as it is.
+fn target(base: &Url, uri: &str, kind: UriKind, definitions: &Definitions) -> Option<Url> {
+    // In channel lists the times of a catch-up request are filled in later.
+    if kind == UriKind::QueryParameter || kind == UriKind::Channel && uri.contains('{') {
+        return None;
+    }
+    parse::resolve(base, uri, definitions)
+}
+
+/// A definition by `QUERYPARAM="name"` as one that is true whatever the player's URL is. `None`
+/// leaves it as it is, also where the value would be read as a reference to a variable.
+fn named_value(written: &str, base: &Url) -> Option<String> {
+    let name = written.split('"').nth(1)?;
+    let value = define::query_value(base, name).filter(|value| !value.contains("{$"))?;
+    Some(format!("NAME=\"{name}\",VALUE=\"{value}\""))
+}
+
+fn suffix(url: &Url, kind: UriKind, has_init: bool) -> Option<Suffix> {
+    let (accepted, suffix): (&[&str], Suffix) = match kind {
+        UriKind::Segment | UriKind::Part | UriKind::PreloadHint | UriKind::Prefetch => {
+            (&SEGMENT_EXTENSIONS, if has_init { Suffix::M4s } else { Suffix::Ts })
+        }
+        UriKind::Variant
+        | UriKind::Rendition
+        | UriKind::IFramePlaylist
+        | UriKind::RenditionReport => (&PLAYLIST_EXTENSIONS, Suffix::M3u8),
+        _ => return None,
+    };
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let is_accepted = accepted.iter().any(|known| extension.eq_ignore_ascii_case(known));
+    (!is_accepted).then_some(suffix)
+}
+
+#[cfg(test)]
+mod tests;
