@@ -2,5 +2,6 @@
 
 pub mod ids;
 pub mod metrics;
+pub mod origin;
 pub mod playlist;
 pub mod redact;
