@@ -1,5 +1,6 @@
 //! hlswarm makes any unmodified HLS player a member of a peer-to-peer swarm.
 
+pub mod config;
 pub mod ids;
 pub mod metrics;
 pub mod origin;

@@ -1,0 +1,399 @@
+//! The configuration: sections of settings, read from a TOML file and the environment.
+//!
+//! A setting, its default, unit, range and explanation stand on one field below;
+//! `config.example.toml` is generated from these fields. Command line flags are applied by `cli`,
+//! nothing here opens sockets or knows what a setting does.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+pub mod setting;
+
+use crate::origin::proxy::{HostProxy, Proxy};
+use setting::{Described, settings};
+
+/// The largest configuration file that is read.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Every setting of the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[cache]`
+    pub cache: CacheConfig,
+    /// `[origin]`
+    pub origin: OriginConfig,
+    /// `[p2p]`
+    pub p2p: P2pConfig,
+}
+
+settings! {
+    /// The local HTTP server that players talk to.
+    pub struct HttpConfig {
+        /// Address and port to listen on. Anything but loopback opens the daemon to the network.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 4570));
+        /// Further host names it answers to, besides localhost and its own addresses.
+        hosts: Vec<String> = Vec::new();
+        /// Web origins whose pages may use the daemon, such as `https://video.example.com`.
+        allowed_origins: Vec<String> = Vec::new();
+    }
+}
+
+settings! {
+    /// Segments held in memory.
+    pub struct CacheConfig {
+        /// Bytes of segments kept, least recently used dropped first (0 to 1 TiB).
+        bytes_max: u64 = 256 * 1024 * 1024, in 0..=1 << 40;
+        /// Bytes of downloads under way that are kept for further readers (8 MiB to 1 TiB);
+        /// beyond it a download goes through to its reader without being kept.
+        in_flight_bytes_max: u64 = 256 * 1024 * 1024, in 8 << 20..=1 << 40;
+        /// The largest segment that is kept or shared (1 MiB to 1 GiB); a larger one goes through.
+        segment_bytes_max: u64 = 64 * 1024 * 1024, in 1 << 20..=1 << 30;
+    }
+}
+
+settings! {
+    /// Requests to the upstream servers.
+    pub struct OriginConfig {
+        /// Milliseconds to wait for a connection (100 to 60,000).
+        connect_timeout_ms: u64 = 5_000, in 100..=60_000;
+        /// Milliseconds to wait for the head of an answer (100 to 120,000); after 3 seconds of
+        /// silence the same is asked for over a new connection, too.
+        head_timeout_ms: u64 = 60_000, in 100..=120_000;
+        /// Milliseconds without a byte after which a download is given up (100 to 120,000).
+        idle_timeout_ms: u64 = 10_000, in 100..=120_000;
+        /// Connections in use to one host; further requests wait for one (1 to 1,000).
+        connections_per_host_max: u64 = 32, in 1..=1000;
+        /// Proxy for all hosts, "http://host:port" or "socks5://host:port" ("socks5h://" lets it
+        /// look names up), "user:password@" before the host if it wants that; empty means none.
+        proxy: Proxy = Proxy::default();
+        /// Proxies for some hosts and those below them, such as "example.com=http://host:port";
+        /// "example.com=direct" uses none.
+        proxy_hosts: Vec<HostProxy> = Vec::new();
+    }
+}
+
+settings! {
+    /// Sharing with other viewers. Nothing is shared while no tracker is named.
+    pub struct P2pConfig {
+        /// Whether to share at all.
+        enabled: bool = true;
+        /// WebTorrent trackers, "ws://…" or "wss://…"; they and the peers learn your address.
+        trackers: Vec<String> = Vec::new(), all are_trackers;
+        /// Whether to give segments to peers; false still takes them.
+        upload: bool = true;
+        /// Uploads at the same time, for each stream (1 to 100).
+        uploads_max: u64 = 8, in 1..=100;
+        /// Connections to peers, for each stream (1 to 200).
+        peers_max: u64 = 20, in 1..=200;
+        /// Longest wait in milliseconds, when a stream starts and its swarm has other members, for
+        /// one of them to answer before the origin is asked (0 to 5,000; 0 asks at once).
+        join_wait_ms: u64 = 1_000, in 0..=5_000;
+        /// Seconds for which a stream is still shared after its last player (0 to 86,400).
+        linger_s: u64 = 30, in 0..=86_400;
+        /// Local IP addresses to connect from; empty means every network interface, and loopback
+        /// too when a tracker is on this machine.
+        bind: Vec<IpAddr> = Vec::new();
+        /// STUN servers ("stun:host:port") that find your public address; each learns of every
+        /// session.
+        stun: Vec<String> = Vec::new();
+    }
+}
+
+/// The address of a tracker, if the text is one.
+pub fn tracker_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host())
+}
+
+fn are_trackers(texts: &[String]) -> Result<(), String> {
+    let allowed = || "a list of ws:// or wss:// URLs".to_owned();
+    texts.iter().all(|text| tracker_url(text).is_some()).then_some(()).ok_or_else(allowed)
+}
+
+/// A section of the file: settings that can be set by name and described.
+pub trait Section {
+    /// Lines that explain the section.
+    fn about(&self) -> Vec<&'static str>;
+    /// The keys of the section.
+    fn keys(&self) -> Vec<&'static str>;
+    /// Sets one key from TOML; the error says what is allowed.
+    fn set_toml(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), String>;
+    /// Sets one key from text; the error says what is allowed.
+    fn set_text(&mut self, key: &str, text: &str) -> Result<(), String>;
+    /// Every setting with its present value.
+    fn describe(&self) -> Vec<Described>;
+}
+
+/// Why settings could not be read: one line that names the place and what is allowed.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is larger than [`CONFIG_BYTES_MAX`].
+    #[error("{}: larger than {CONFIG_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something in it is not allowed.
+    #[error("{}:{line}: {key}: {allowed}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// Key, with its section.
+        key: String,
+        /// What is wrong and what is allowed.
+        allowed: String,
+    },
+    /// An environment variable has a value that is not allowed.
+    #[error("environment variable {name}: {allowed}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What is wrong and what is allowed.
+        allowed: String,
+    },
+}
+
+impl Config {
+    /// Reads the file that applies (`explicit`, else `$HLSWARM_CONFIG`, else the user's, else the
+    /// system's, else none) and the `HLSWARM_SECTION_KEY` variables of `environment`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that cannot be read or is not allowed.
+    pub fn load(
+        explicit: Option<&Path>,
+        environment: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let mut config = match find_file(explicit, environment) {
+            Some(path) => Self::from_file(&path)?,
+            None => Self::default(),
+        };
+        config.apply_environment(environment)?;
+        Ok(config)
+    }
+
+    /// Reads one file over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that cannot be read or is not allowed.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
+        if std::fs::metadata(path).map_err(unreadable)?.len() > CONFIG_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::from_toml(&text, path)
+    }
+
+    /// Reads TOML over the defaults; `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] for the first thing that is not allowed.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let invalid = |offset: usize, key: String, allowed: String| ConfigError::Invalid {
+            path: path.to_owned(),
+            line: text[..offset.min(text.len())].matches('\n').count() + 1,
+            key,
+            allowed,
+        };
+        let table = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            invalid(offset, "syntax".to_owned(), error.message().to_owned())
+        })?;
+        let mut config = Self::default();
+        for (name, section) in table.get_ref() {
+            let at = name.span().start;
+            let Some(target) = config.section(name.get_ref()) else {
+                let allowed = "unknown section; allowed: http, cache, origin, p2p".to_owned();
+                return Err(invalid(at, name.get_ref().to_string(), allowed));
+            };
+            let DeValue::Table(keys) = section.get_ref() else {
+                let allowed = format!("must be a section: [{}]", name.get_ref());
+                return Err(invalid(at, name.get_ref().to_string(), allowed));
+            };
+            for (key, value) in keys {
+                let known = target.keys().contains(&key.get_ref().as_ref());
+                target.set_toml(key.get_ref(), value.get_ref()).map_err(|allowed| {
+                    let key_name = format!("{}.{}", name.get_ref(), key.get_ref());
+                    invalid(key.span().start, key_name, problem(known, &allowed))
+                })?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// The settings in force as TOML; without `comments` only the values.
+    pub fn to_toml(&self, comments: bool) -> String {
+        let mut text = String::new();
+        let sections: [(&str, &dyn Section); 4] = [
+            ("http", &self.http),
+            ("cache", &self.cache),
+            ("origin", &self.origin),
+            ("p2p", &self.p2p),
+        ];
+        for (name, section) in sections {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            if comments {
+                for line in section.about() {
+                    text.push_str(&format!("#{line}\n"));
+                }
+            }
+            text.push_str(&format!("[{name}]\n"));
+            for setting in section.describe() {
+                if comments {
+                    for line in &setting.explanation {
+                        text.push_str(&format!("#{line}\n"));
+                    }
+                }
+                text.push_str(&format!("{} = {}\n", setting.key, setting.value));
+            }
+        }
+        text
+    }
+
+    /// The same settings as they may be shown to anybody.
+    pub fn masked(&self) -> Self {
+        let mut masked = self.clone();
+        for tracker in &mut masked.p2p.trackers {
+            *tracker = crate::redact::text(tracker);
+        }
+        masked
+    }
+
+    fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
+        Some(match name {
+            "http" => &mut self.http,
+            "cache" => &mut self.cache,
+            "origin" => &mut self.origin,
+            "p2p" => &mut self.p2p,
+            _ => return None,
+        })
+    }
+
+    fn apply_environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+        for (name, value) in environment {
+            let Some(rest) = name.strip_prefix("HLSWARM_") else { continue };
+            let Some((section, key)) = rest.split_once('_') else { continue };
+            let Some(section) = self.section(&section.to_ascii_lowercase()) else { continue };
+            let key = key.to_ascii_lowercase();
+            let known = section.keys().contains(&key.as_str());
+            section.set_text(&key, value).map_err(|allowed| ConfigError::Environment {
+                name: name.clone(),
+                allowed: problem(known, &allowed),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a key, in words.
+fn problem(is_known: bool, allowed: &str) -> String {
+    let problem = if is_known { "must be" } else { "unknown key; allowed:" };
+    format!("{problem} {}", allowed.trim_start_matches("one of: "))
+}
+
+/// The first configuration file that applies; a file that was asked for need not exist (reading it
+/// then says so), the usual places are passed over silently.
+pub fn find_file(explicit: Option<&Path>, environment: &[(String, String)]) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| PathBuf::from(v))
+    };
+    if let Some(path) = explicit.map(Path::to_owned).or_else(|| variable("HLSWARM_CONFIG")) {
+        return Some(path);
+    }
+    let user = variable("XDG_CONFIG_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".config")))
+        .map(|base| base.join("hlswarm/config.toml"));
+    user.into_iter().chain([PathBuf::from("/etc/hlswarm/config.toml")]).find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::from_toml(text, Path::new("c.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_file_is_generated_from_the_settings_and_gives_exactly_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+        let expected = format!(
+            "# hlswarm: every setting with its default. Copy what you change to\n\
+             # ~/.config/hlswarm/config.toml or /etc/hlswarm/config.toml.\n\n{}",
+            Config::default().to_toml(true)
+        );
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, expected, "run `UPDATE=1 cargo test config` to write it anew");
+        assert_eq!(Config::from_toml(&text, &path).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_error_names_file_line_key_and_what_is_allowed() {
+        for (text, message) in [
+            ("[http]\nlisten = 5\n", "c.toml:2: http.listen: must be an address and port such as"),
+            ("[cache]\n\nbytes_max = -1\n", "c.toml:3: cache.bytes_max: must be a whole number"),
+            (
+                "[p2p]\nuploads_max = 0\n",
+                "c.toml:2: p2p.uploads_max: must be a number from 1 to 100",
+            ),
+            ("[p2p]\nenabeld = true\n", "c.toml:2: p2p.enabeld: unknown key; allowed: enabled, "),
+            ("\n[pp]\n", "c.toml:2: pp: unknown section; allowed: http, cache, origin, p2p"),
+            ("http = 3\n", "c.toml:1: http: must be a section: [http]"),
+            ("[p2p]\ntrackers = [1]\n", "c.toml:2: p2p.trackers: must be a list in square"),
+            ("[p2p\n", "c.toml:1: syntax: "),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.starts_with(message), "{error}\n{message}");
+            assert!(!error.contains('\n'), "one line: {error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file() {
+        let mut config = read("[cache]\nbytes_max = 1_000\n[p2p]\nupload = false\n").unwrap();
+        let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        config.apply_environment(&set("HLSWARM_P2P_TRACKERS", "ws://a, ws://b")).unwrap();
+        config.apply_environment(&set("HLSWARM_CACHE_BYTES_MAX", "0x10")).unwrap_err();
+        config.apply_environment(&set("HLSWARM_CONFIG", "elsewhere.toml")).unwrap();
+        assert_eq!(config.p2p.trackers, ["ws://a", "ws://b"]);
+        assert_eq!((config.cache.bytes_max, config.p2p.upload), (1_000, false));
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_printed() {
+        let text = "[origin]\nproxy = \"http://me:s3cret@p.test:3128\"\n\
+                    proxy_hosts = [\"a.test=socks5://s3cret@b.test\"]\n";
+        let config = read(text).unwrap();
+        let shown = config.to_toml(false) + &format!("{config:?}");
+        assert!(shown.contains("proxy = \"http://***@p.test:3128\""), "{shown}");
+        let error = read("[origin]\nproxy = \"ftp://s3cret@p.test\"\n").unwrap_err();
+        assert!(!(shown + &error).contains("s3cret"));
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_must_exist() {
+        let error = Config::load(Some(Path::new("/nonexistent/c.toml")), &[]).unwrap_err();
+        assert!(error.to_string().starts_with("/nonexistent/c.toml: "), "{error}");
+        assert_eq!(find_file(None, &[("HOME".into(), "/nonexistent".into())]), None);
+    }
+}
