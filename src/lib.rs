@@ -6,3 +6,4 @@ pub mod metrics;
 pub mod origin;
 pub mod playlist;
 pub mod redact;
+pub mod swarm;

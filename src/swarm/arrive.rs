@@ -1,0 +1,139 @@
+//! What players and the origin do to a segment: it is demanded, it arrives, it fails, it is whole.
+//!
+//! What follows is decided when all is known, by `conduct`. Driven by `state`.
+
+use std::collections::BTreeSet;
+
+use super::state::Swarm;
+use super::transfer::{Reader, Source, Total, Transfer};
+use super::{DropReason, Output};
+use crate::ids::{PeerKey, PlayerId, SegmentId};
+
+impl Swarm {
+    pub(super) fn demanded(&mut self, segment: SegmentId, player: PlayerId) {
+        self.players.demanded(self.now, player, segment, &self.window);
+        if self.have.has(segment) {
+            return;
+        }
+        let size = self.window.size(segment);
+        let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
+        let reader = Reader { since: self.now, requests: 0 };
+        let reader = transfer.readers.entry(player).or_insert(reader);
+        reader.requests += 1;
+        if reader.requests == 1 {
+            transfer.opened = None;
+        }
+    }
+
+    pub(super) fn dismissed(&mut self, segment: SegmentId, player: PlayerId) {
+        if let Some(transfer) = self.transfers.get_mut(&segment)
+            && let Some(reader) = transfer.readers.get_mut(&player)
+        {
+            reader.requests -= 1;
+            if reader.requests > 0 {
+                return;
+            }
+            transfer.readers.remove(&player);
+        }
+        self.players.dismissed(player, segment);
+    }
+
+    pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        let Source::Origin { received, .. } = &mut transfer.source else { return };
+        *received = received.saturating_add(len);
+        transfer.have = transfer.have.saturating_add(len);
+        let claimed = transfer.total.map(|t| t.bytes);
+        if let Some(bytes) = total {
+            transfer.total = Some(Total { bytes, is_trusted: true });
+        }
+        if transfer.contributors.is_empty() {
+            return;
+        }
+        if total.is_some_and(|bytes| claimed.is_some_and(|claimed| claimed != bytes)) {
+            self.outputs.push_back(Output::StopFetch { segment });
+            self.outputs.push_back(Output::Discard { segment });
+            self.thrown_away(segment, None);
+        } else if transfer.is_whole() {
+            self.verify(segment);
+        }
+    }
+
+    pub(super) fn completed(&mut self, segment: SegmentId, size: u64) {
+        if let Some(transfer) = self.transfers.remove(&segment) {
+            match transfer.source {
+                Source::Origin { since, received } => {
+                    let elapsed = self.now.saturating_duration_since(since);
+                    self.downlink.learn_from_origin(received, elapsed);
+                }
+                Source::Peer(peer) => self.cancel(peer),
+                Source::Waiting | Source::Verifying => {}
+            }
+            for peer in &transfer.contributors {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.strikes = 0;
+                    peer.given += 1;
+                }
+            }
+        }
+        self.window.learn_size(segment, size);
+        self.have.insert(segment, size);
+        self.have.changed(self.now);
+    }
+
+    pub(super) fn fetch_failed(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        if !transfer.is_fetching() {
+            return;
+        }
+        transfer.source = Source::Waiting;
+        transfer.origin_failed_at = Some(self.now);
+        let is_whole = transfer.is_whole();
+        self.have.changed(self.now);
+        if is_whole {
+            self.verify(segment);
+        }
+    }
+
+    pub(super) fn rejected(&mut self, segment: SegmentId, peer: Option<PeerKey>) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        if transfer.is_fetching() {
+            self.outputs.push_back(Output::StopFetch { segment });
+        }
+        if transfer.contributors.is_empty() && peer.is_none() {
+            transfer.origin_failed_at = Some(self.now);
+        }
+        self.thrown_away(segment, peer);
+    }
+
+    /// What is here of a segment was wrong and is gone: whoever sent it goes too, and only the
+    /// origin is asked again.
+    fn thrown_away(&mut self, segment: SegmentId, culprit: Option<PeerKey>) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        let suspects = match culprit {
+            Some(peer) => BTreeSet::from([peer]),
+            None => transfer.contributors.clone(),
+        };
+        let source = std::mem::take(&mut transfer.source);
+        transfer.empty();
+        transfer.is_origin_only = true;
+        if let Source::Peer(peer) = source {
+            self.cancel(peer);
+        }
+        self.have.changed(self.now);
+        for peer in suspects {
+            self.drop_peer(peer, DropReason::Polluted);
+        }
+    }
+
+    /// All bytes of a segment are here.
+    pub(super) fn verify(&mut self, segment: SegmentId) {
+        if let Some(transfer) = self.transfers.get_mut(&segment) {
+            if transfer.is_fetching() {
+                self.have.changed(self.now);
+            }
+            transfer.source = Source::Verifying;
+            self.outputs.push_back(Output::Verify { segment });
+        }
+    }
+}

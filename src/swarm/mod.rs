@@ -1,0 +1,354 @@
+//! The pure decision core: who is asked for which segment, when, and who is served.
+//!
+//! One [`Swarm`] per rendition being played. It knows no clock, socket, task or media byte: time
+//! and everything that happened come in as [`Input`], everything that is to be done goes out as
+//! [`Output`]. The stream actor drives it in production, a discrete-event world in tests:
+//!
+//! ```text
+//! swarm.handle(now, input);                     one input; never fails
+//! while let Some(output) = swarm.poll() { … }   drain
+//! swarm.deadline()                              handle(now, Input::Tick) no later than this
+//! swarm.expecting(peer)                         where payload bytes of that peer belong
+//! ```
+//!
+//! The bytes of a segment are, in the shell, one prefix that only grows: [`Input::Fetched`] and
+//! [`Input::Received`] append to it, [`Output::Discard`] and [`Input::Rejected`] empty it.
+//! `state` only dispatches; the decisions are in `schedule`, carried out by `conduct`.
+
+mod arrive;
+mod conduct;
+mod demand;
+mod have;
+mod hear;
+mod peer;
+mod rate;
+mod schedule;
+mod state;
+mod transfer;
+mod upload;
+mod window;
+pub mod wire;
+
+use std::time::Duration;
+
+use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
+pub use state::Swarm;
+use wire::Message;
+
+/// How the core decides; every field has a default that suits most streams.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whether segments are announced and served to peers.
+    pub upload: bool,
+    /// Most peers served at the same time.
+    pub uploads_max: usize,
+    /// Longest a demand waits for the swarm just joined to say what it holds.
+    pub join_wait: Duration,
+    /// Media ahead of each player that is fetched from peers before it is demanded.
+    pub prefetch: Duration,
+    /// Most segments fetched ahead per player.
+    pub prefetch_segments: usize,
+    /// Fixed part of the time before due at which the origin is asked for what is missing.
+    pub origin_margin: Duration,
+    /// Multiple of the time the missing bytes should take that is added to `origin_margin`.
+    pub origin_margin_factor: f64,
+    /// Longest wait for the first byte from a peer when the player needs the segment now.
+    pub urgent_first_byte: Duration,
+    /// Time in which the share of live members that fetch from the origin unasked doubles.
+    pub ramp_doubling: Duration,
+    /// Longest a player is left waiting for peers, whatever buffer it seems to have.
+    pub hold_max: Duration,
+    /// Largest segment accepted from a peer, in bytes.
+    pub segment_bytes_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            upload: true,
+            uploads_max: 8,
+            join_wait: Duration::from_secs(1),
+            prefetch: Duration::from_secs(30),
+            prefetch_segments: 8,
+            origin_margin: Duration::from_millis(900),
+            origin_margin_factor: 2.0,
+            urgent_first_byte: Duration::from_millis(700),
+            ramp_doubling: Duration::from_secs(3),
+            hold_max: Duration::from_secs(8),
+            segment_bytes_max: 128 << 20,
+        }
+    }
+}
+
+/// One segment of the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its position.
+    pub id: SegmentId,
+    /// Media time it lasts.
+    pub duration: Duration,
+    /// Its size in bytes when the playlist says so.
+    pub size: Option<u64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The playlist was read; replaces what was known.
+    Timeline {
+        /// Its segments, in order.
+        segments: Vec<Slot>,
+        /// Whether it still grows.
+        is_live: bool,
+    },
+    /// Members the tracker reports, ourselves included.
+    SwarmSize(u32),
+    /// There is nobody to wait for: no tracker answers, or peers are switched off.
+    Alone,
+    /// A player asked for a segment, held or not (its clock needs both). Each request for one that
+    /// is not held ends in `Completed`, [`Output::Fail`], or a `Dismissed` of its own.
+    Demanded {
+        /// The segment.
+        segment: SegmentId,
+        /// Who asked.
+        player: PlayerId,
+    },
+    /// That reader has gone before it had everything.
+    Dismissed {
+        /// The segment it was reading.
+        segment: SegmentId,
+        /// Who left.
+        player: PlayerId,
+    },
+    /// The player has received the whole segment.
+    Handed {
+        /// The segment.
+        segment: SegmentId,
+        /// Who received it.
+        player: PlayerId,
+    },
+    /// A connection to a peer is open.
+    Connected {
+        /// The connection.
+        peer: PeerKey,
+        /// Who is on the other side.
+        id: PeerId,
+    },
+    /// The connection has gone; not needed after [`Output::Drop`], but harmless.
+    Disconnected {
+        /// The connection.
+        peer: PeerKey,
+    },
+    /// A peer said something; segment numbers are already those of the timeline.
+    Heard {
+        /// The connection.
+        peer: PeerKey,
+        /// What it said.
+        message: Message,
+    },
+    /// Payload of that peer was appended where [`Swarm::expecting`] said. A chunk longer than
+    /// `remaining` is reported with its full length and not appended at all.
+    Received {
+        /// The connection.
+        peer: PeerKey,
+        /// Bytes of the chunk.
+        len: u64,
+    },
+    /// Bytes from the origin were appended. None may be after [`Output::StopFetch`]; the end of
+    /// the body is told by `Completed`, unless [`Output::Verify`] was said.
+    Fetched {
+        /// The segment.
+        segment: SegmentId,
+        /// How many bytes are new.
+        len: u64,
+        /// Size of the whole segment, once the origin has said so.
+        total: Option<u64>,
+    },
+    /// The segment is whole, verified, and held from now on.
+    Completed {
+        /// The segment.
+        segment: SegmentId,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The origin gave up, after its own retries. Bytes that arrived stay.
+    FetchFailed {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// What came in did not verify and was thrown away, all of it.
+    Rejected {
+        /// The segment.
+        segment: SegmentId,
+        /// Who sent the bad bytes, when that is certain; else all who contributed are suspect.
+        peer: Option<PeerKey>,
+    },
+    /// The cache let go of a held segment.
+    Evicted {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// A serve came to its end by itself.
+    ServeEnded {
+        /// The connection.
+        peer: PeerKey,
+        /// The peer's number for it.
+        request: u64,
+        /// Whether everything was sent.
+        is_complete: bool,
+    },
+    /// Nothing but time passed.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Ask the origin for a segment, from byte `from` on.
+    Fetch {
+        /// The segment.
+        segment: SegmentId,
+        /// First byte missing.
+        from: u64,
+    },
+    /// End that origin request; what arrived stays until [`Output::Discard`].
+    StopFetch {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Throw away what arrived of a segment that is not whole.
+    Discard {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Send a message; segment numbers are those of the timeline.
+    Say {
+        /// The connection.
+        peer: PeerKey,
+        /// What to send.
+        message: Message,
+    },
+    /// Send the data header, the bytes from `from` on, and the completion.
+    Serve {
+        /// The connection.
+        peer: PeerKey,
+        /// The segment, which is held.
+        segment: SegmentId,
+        /// The peer's number for it.
+        request: u64,
+        /// First byte wanted.
+        from: u64,
+    },
+    /// Stop sending; no completion follows.
+    StopServe {
+        /// The connection.
+        peer: PeerKey,
+        /// The peer's number for it.
+        request: u64,
+    },
+    /// All bytes are there and peers sent some: check them, then say [`Input::Completed`] or
+    /// [`Input::Rejected`].
+    Verify {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Close that connection; the core has already forgotten it.
+    Drop {
+        /// The connection.
+        peer: PeerKey,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Nobody can bring it: tell the players that wait. Their demands are over.
+    Fail {
+        /// The segment.
+        segment: SegmentId,
+    },
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum DropReason {
+    /// It broke the protocol: wrong ids, an inconsistent size, a short transfer.
+    #[error("broke the protocol")]
+    Protocol,
+    /// It sent more than it had announced.
+    #[error("sent more bytes than announced")]
+    Overflow,
+    /// It earned too many strikes: stalled transfers, floods of messages.
+    #[error("failed too often")]
+    Strikes,
+    /// What it sent did not verify.
+    #[error("sent bytes that did not verify")]
+    Polluted,
+    /// There are as many peers as allowed already.
+    #[error("one peer too many")]
+    Crowded,
+}
+
+/// Where the next payload bytes of a peer belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Offset in it: as many bytes as have arrived.
+    pub offset: u64,
+    /// Bytes still to come in this transfer.
+    pub remaining: u64,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The swarm just joined had its time to answer.
+    JoinWait,
+    /// The origin must be asked, or the request to it be given up on.
+    Due,
+    /// The ramp gives this member its turn to fetch.
+    Ramp,
+    /// A peer transfer must show that it moves.
+    Progress,
+    /// Changes to what is held are due to be announced.
+    Announce,
+    /// A player that has gone needs nothing ahead of it any more.
+    Prefetch,
+}
+
+/// What is known about one peer, for people to look at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerStatus {
+    /// The connection.
+    pub peer: PeerKey,
+    /// Who is on the other side.
+    pub id: PeerId,
+    /// Segments it says it holds.
+    pub segments_held: usize,
+    /// Segments it says it is fetching from the origin.
+    pub segments_loading: usize,
+    /// Verified segments it contributed to.
+    pub segments_given: u64,
+    /// Measured throughput towards us, in bytes per second.
+    pub bytes_per_second: Option<f64>,
+    /// Strikes since its last success.
+    pub strikes: u32,
+}
+
+/// What the swarm is busy with, for people to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Members, ourselves included.
+    pub members: u32,
+    /// Segments held.
+    pub segments_held: usize,
+    /// Segments in flight from the origin.
+    pub from_origin: usize,
+    /// Segments in flight from peers.
+    pub from_peers: usize,
+    /// Demanded segments that wait for a source.
+    pub waiting: usize,
+    /// Peers being served.
+    pub serves: usize,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! One peer: what it says it holds, how fast it was, and the one download it is asked for.
+//!
+//! A peer is a stranger: every method takes what it said and answers whether that is acceptable;
+//! what follows (a strike, the end of the connection) is `hear`'s business.
+
+use std::time::{Duration, Instant};
+
+use super::DropReason;
+use super::rate::{Bucket, Throughput};
+use crate::ids::{PeerId, SegmentId};
+
+/// Most segment ids remembered of one announcement, held and loading together.
+const IDS_MAX: usize = 65_536;
+/// Announcements accepted per second, and at once.
+const ANNOUNCEMENTS_PER_SECOND: u32 = 20;
+const ANNOUNCEMENTS_BURST: u32 = 40;
+/// Requests answered per second, and at once.
+const REQUESTS_PER_SECOND: u32 = 200;
+const REQUESTS_BURST: u32 = 400;
+/// So many messages too many are one strike.
+const EXCESS_PER_STRIKE: u32 = 20;
+/// Request numbers stay below this: browsers write them in decimal digits of that many.
+const REQUEST_MAX: u64 = 1_000_000_000;
+/// A transfer's rate is not judged before it has flowed for this long.
+const JUDGED_AFTER: Duration = Duration::from_millis(300);
+
+/// What is known about a connected peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Who it is.
+    pub(super) id: PeerId,
+    /// Strikes since its last success.
+    pub(super) strikes: u32,
+    /// Verified segments it contributed to.
+    pub(super) given: u64,
+    /// How fast it sends.
+    pub(super) throughput: Throughput,
+    /// What it is asked for now.
+    pub(super) download: Option<Download>,
+    loaded: Vec<u64>,
+    loading: Vec<u64>,
+    announcements: Bucket,
+    requests: Bucket,
+    request_next: u64,
+    excess: u32,
+}
+
+/// A request to a peer and what came of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Download {
+    /// The segment asked for.
+    pub(super) segment: SegmentId,
+    /// Our number for the request.
+    pub(super) request: u64,
+    /// First byte asked for.
+    pub(super) from: u64,
+    /// Bytes the peer said will follow.
+    pub(super) size: Option<u64>,
+    /// Bytes that did.
+    pub(super) received: u64,
+    /// When something last arrived, or the request was sent.
+    pub(super) moved_at: Instant,
+    /// When the first bytes arrived.
+    pub(super) flowing_since: Option<Instant>,
+}
+
+impl Peer {
+    /// A peer that has just connected and said nothing yet.
+    pub(super) fn new(id: PeerId, now: Instant) -> Self {
+        Self {
+            id,
+            strikes: 0,
+            given: 0,
+            throughput: Throughput::default(),
+            download: None,
+            loaded: Vec::new(),
+            loading: Vec::new(),
+            announcements: Bucket::new(ANNOUNCEMENTS_BURST, ANNOUNCEMENTS_PER_SECOND, now),
+            requests: Bucket::new(REQUESTS_BURST, REQUESTS_PER_SECOND, now),
+            request_next: 0,
+            excess: 0,
+        }
+    }
+
+    /// It announced something; false when that was once too often and is not looked at.
+    pub(super) fn announced(&mut self, now: Instant, loaded: Vec<u64>, loading: Vec<u64>) -> bool {
+        let is_accepted = self.announcements.take(now);
+        if is_accepted {
+            self.loaded = sorted(loaded, IDS_MAX);
+            self.loading = sorted(loading, IDS_MAX - self.loaded.len());
+        }
+        is_accepted
+    }
+
+    /// It requests something; false when it does so too often to be answered.
+    pub(super) fn may_request(&mut self, now: Instant) -> bool {
+        self.requests.take(now)
+    }
+
+    /// One more message was not looked at; whether it is time for a strike.
+    pub(super) fn has_flooded(&mut self) -> bool {
+        self.excess = self.excess.saturating_add(1);
+        self.excess.is_multiple_of(EXCESS_PER_STRIKE)
+    }
+
+    /// It does not have that segment after all.
+    pub(super) fn forget(&mut self, segment: SegmentId) {
+        if let Ok(at) = self.loaded.binary_search(&segment.0) {
+            self.loaded.remove(at);
+        }
+        if let Ok(at) = self.loading.binary_search(&segment.0) {
+            self.loading.remove(at);
+        }
+    }
+
+    /// Whether it says it holds the segment.
+    pub(super) fn holds(&self, segment: SegmentId) -> bool {
+        self.loaded.binary_search(&segment.0).is_ok()
+    }
+
+    /// Whether it says it is fetching the segment from the origin.
+    pub(super) fn is_loading(&self, segment: SegmentId) -> bool {
+        self.loading.binary_search(&segment.0).is_ok()
+    }
+
+    /// Number of segments held and loading.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.loaded.len(), self.loading.len())
+    }
+
+    /// Notes a request about to be sent; the number for it.
+    pub(super) fn ask(&mut self, now: Instant, segment: SegmentId, from: u64) -> u64 {
+        let request = self.request_next;
+        self.request_next = (request + 1) % REQUEST_MAX;
+        self.download = Some(Download {
+            segment,
+            request,
+            from,
+            size: None,
+            received: 0,
+            moved_at: now,
+            flowing_since: None,
+        });
+        request
+    }
+
+    /// It announced payload. `Ok(None)`: for a request we have given up on.
+    pub(super) fn data_follows(
+        &mut self,
+        segment: SegmentId,
+        request: u64,
+        size: u64,
+        segment_bytes_max: u64,
+    ) -> Result<Option<Download>, DropReason> {
+        let Some(download) = self.download.as_mut().filter(|d| d.request == request) else {
+            return Ok(None);
+        };
+        let total = download.from.checked_add(size).filter(|t| *t <= segment_bytes_max);
+        let is_sane = download.segment == segment && download.size.is_none() && size > 0;
+        if !is_sane || total.is_none() {
+            return Err(DropReason::Protocol);
+        }
+        download.size = Some(size);
+        Ok(Some(*download))
+    }
+
+    /// Payload arrived. `Ok(None)`: nothing is expected.
+    pub(super) fn received(
+        &mut self,
+        now: Instant,
+        len: u64,
+    ) -> Result<Option<Download>, DropReason> {
+        let Some(download) = &mut self.download else { return Ok(None) };
+        let Some(size) = download.size.filter(|_| len > 0) else { return Ok(None) };
+        if len > size - download.received {
+            return Err(DropReason::Overflow);
+        }
+        download.received += len;
+        download.moved_at = now;
+        download.flowing_since.get_or_insert(now);
+        let download = *download;
+        if download.received == size {
+            self.end_download(now);
+        }
+        Ok(Some(download))
+    }
+
+    /// It says a transfer is complete: every byte of it must have come before.
+    pub(super) fn completed(&self, request: u64) -> Result<(), DropReason> {
+        let is_short = self.download.is_some_and(|d| d.request == request);
+        let is_known = request < self.request_next;
+        if is_short || !is_known { Err(DropReason::Protocol) } else { Ok(()) }
+    }
+
+    /// Ends the download, whatever came of it, and learns from it.
+    pub(super) fn end_download(&mut self, now: Instant) -> Option<Download> {
+        let download = self.download.take()?;
+        if let Some(elapsed) = download.flowing_for(now) {
+            self.throughput.learn(download.received, elapsed);
+        }
+        Some(download)
+    }
+}
+
+impl Download {
+    /// Bytes the peer has still to send; `None` before it said how many.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.size.map(|size| size - self.received)
+    }
+
+    /// How long bytes have been coming.
+    pub(super) fn flowing_for(&self, now: Instant) -> Option<Duration> {
+        self.flowing_since.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// From when on its rate says something; `None` before anything came.
+    pub(super) fn judged_from(&self) -> Option<Instant> {
+        self.flowing_since.map(|since| since + JUDGED_AFTER)
+    }
+}
+
+fn sorted(mut ids: Vec<u64>, max: usize) -> Vec<u64> {
+    ids.truncate(max);
+    ids.sort_unstable();
+    ids.dedup();
+    ids.shrink_to_fit();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: SegmentId = SegmentId(7);
+
+    fn peer(now: Instant) -> Peer {
+        Peer::new(PeerId([b'x'; 20]), now)
+    }
+
+    #[test]
+    fn an_announcement_beyond_the_limit_is_cut() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        assert!(peer.announced(now, (0..70_000).collect(), (0..70_000).collect()));
+        assert_eq!(peer.counts(), (IDS_MAX, 0));
+        assert!(peer.holds(SegmentId(65_535)) && !peer.holds(SegmentId(65_536)));
+    }
+
+    #[test]
+    fn a_flood_of_announcements_is_not_looked_at() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        let accepted = (0..1000).filter(|_| peer.announced(now, vec![], vec![])).count();
+        assert_eq!(accepted, 40);
+    }
+
+    #[test]
+    fn nonsense_in_a_data_header_ends_the_connection() {
+        let now = Instant::now();
+        for (segment, size) in [(8, 10), (7, 0), (7, u64::MAX), (7, 1001)] {
+            let mut peer = peer(now);
+            let request = peer.ask(now, SEGMENT, 100);
+            let verdict = peer.data_follows(SegmentId(segment), request, size, 1000);
+            assert!(verdict.is_err(), "{segment} {size}");
+        }
+    }
+
+    #[test]
+    fn payload_counts_only_behind_its_header_and_never_beyond_it() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        let request = peer.ask(now, SEGMENT, 0);
+        assert!(matches!(peer.received(now, 5), Ok(None)));
+        assert!(matches!(peer.data_follows(SEGMENT, request, 10, 1000), Ok(Some(_))));
+        assert!(matches!(peer.received(now, 5), Ok(Some(_))));
+        assert_eq!(peer.completed(request), Err(DropReason::Protocol));
+        assert!(matches!(peer.received(now, 6), Err(DropReason::Overflow)));
+        assert!(matches!(peer.received(now, 5), Ok(Some(_))));
+        assert_eq!(peer.completed(request), Ok(()));
+        assert_eq!(peer.completed(99), Err(DropReason::Protocol));
+    }
+}

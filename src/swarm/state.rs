@@ -1,0 +1,192 @@
+//! The state of one swarm, and the way every input takes through it.
+//!
+//! It only dispatches: `hear` knows what peers may say, `conduct` what becomes of a segment,
+//! `schedule` who brings it. Driven by the stream actor.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::demand::Players;
+use super::have::Have;
+use super::peer::Peer;
+use super::rate::Downlink;
+use super::transfer::{Source, Transfer};
+use super::upload::Uploads;
+use super::window::Window;
+use super::{Config, Expected, Input, Output, PeerStatus, Reason, Status};
+use crate::ids::{PeerId, PeerKey, SegmentId};
+
+/// One rendition's swarm as this member sees it.
+#[derive(Debug)]
+pub struct Swarm {
+    pub(super) config: Config,
+    pub(super) me: PeerId,
+    pub(super) seed: u64,
+    /// The latest time heard of: it never runs backwards.
+    pub(super) now: Instant,
+    pub(super) joined: Joined,
+    /// Members the tracker reports.
+    pub(super) size: u32,
+    pub(super) window: Window,
+    pub(super) players: Players,
+    pub(super) transfers: BTreeMap<SegmentId, Transfer>,
+    pub(super) peers: BTreeMap<PeerKey, Peer>,
+    pub(super) uploads: Uploads,
+    pub(super) have: Have,
+    pub(super) downlink: Downlink,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) deadline: Option<(Instant, Reason)>,
+}
+
+/// Whether the swarm had its chance to say what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Demands wait, until then at most.
+    Until(Instant),
+    /// Demands are decided on by what is known.
+    Done,
+}
+
+impl Swarm {
+    /// A member that has just joined; everything random comes from `seed`.
+    pub fn new(config: Config, me: PeerId, seed: u64, now: Instant) -> Self {
+        Self {
+            joined: Joined::Until(now + config.join_wait),
+            uploads: Uploads::new(config.uploads_max),
+            config,
+            me,
+            seed,
+            now,
+            size: 0,
+            window: Window::new(),
+            players: Players::default(),
+            transfers: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            have: Have::default(),
+            downlink: Downlink::new(),
+            outputs: VecDeque::new(),
+            deadline: None,
+        }
+    }
+
+    /// Takes one input. Hostile input is a strike or a drop, never an error.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Timeline { segments, is_live } => {
+                self.window.replace(&segments, is_live, self.now);
+                self.have.changed(self.now);
+            }
+            Input::SwarmSize(size) => {
+                self.size = size;
+                if size <= 1 {
+                    self.joined = Joined::Done;
+                }
+            }
+            Input::Alone => {
+                self.size = 0;
+                self.joined = Joined::Done;
+            }
+            Input::Demanded { segment, player } => self.demanded(segment, player),
+            Input::Dismissed { segment, player } => self.dismissed(segment, player),
+            Input::Handed { segment, player } => self.players.handed(self.now, player, segment),
+            Input::Connected { peer, id } => self.connected(peer, id),
+            Input::Disconnected { peer } => self.disconnected(peer),
+            Input::Heard { peer, message } => self.heard(peer, message),
+            Input::Received { peer, len } => self.received(peer, len),
+            Input::Fetched { segment, len, total } => self.fetched(segment, len, total),
+            Input::Completed { segment, size } => self.completed(segment, size),
+            Input::FetchFailed { segment } => self.fetch_failed(segment),
+            Input::Rejected { segment, peer } => self.rejected(segment, peer),
+            Input::Evicted { segment } => {
+                self.have.remove(segment);
+                self.have.changed(self.now);
+            }
+            Input::ServeEnded { peer, request, is_complete: true } => {
+                self.uploads.completed(self.now, peer, request);
+            }
+            Input::ServeEnded { peer, request, is_complete: false } => {
+                self.uploads.end(peer, request);
+            }
+            Input::Tick => {}
+        }
+        self.settle();
+        #[cfg(debug_assertions)]
+        self.check_laws();
+    }
+
+    /// The next thing to do, until `None`.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due at the latest, and what for.
+    pub fn deadline(&self) -> Option<(Instant, Reason)> {
+        self.deadline
+    }
+
+    /// Where the next payload bytes of that peer belong; `None`: discard them.
+    pub fn expecting(&self, peer: PeerKey) -> Option<Expected> {
+        let download = self.peers.get(&peer)?.download.as_ref()?;
+        let offset = self.transfers.get(&download.segment)?.have;
+        Some(Expected { segment: download.segment, offset, remaining: download.remaining()? })
+    }
+
+    /// The connected peers.
+    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> + '_ {
+        self.peers.iter().map(|(key, peer)| {
+            let (segments_held, segments_loading) = peer.counts();
+            PeerStatus {
+                peer: *key,
+                id: peer.id,
+                segments_held,
+                segments_loading,
+                segments_given: peer.given,
+                bytes_per_second: peer.throughput.get(),
+                strikes: peer.strikes,
+            }
+        })
+    }
+
+    /// What the swarm is busy with.
+    pub fn status(&self) -> Status {
+        let count = |is: fn(&Transfer) -> bool| self.transfers.values().filter(|t| is(t)).count();
+        Status {
+            members: self.members(),
+            segments_held: self.have.len(),
+            from_origin: count(Transfer::is_fetching),
+            from_peers: count(|t| matches!(t.source, Source::Peer(_))),
+            waiting: count(|t| t.is_demanded() && t.source == Source::Waiting),
+            serves: self.uploads.len(),
+        }
+    }
+
+    /// Members as far as known: the tracker may lag behind the connections.
+    pub(super) fn members(&self) -> u32 {
+        let connected = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        self.size.max(connected.saturating_add(1))
+    }
+
+    /// What must hold after every input; a violation is a bug, not an input's fault.
+    #[cfg(debug_assertions)]
+    fn check_laws(&self) {
+        for (segment, transfer) in &self.transfers {
+            assert!(!self.have.has(*segment), "segment {segment} is held and on its way");
+            match transfer.source {
+                Source::Peer(peer) => {
+                    let download = self.peers.get(&peer).and_then(|p| p.download);
+                    let download = download.filter(|d| d.segment == *segment);
+                    let at = download.map(|d| d.from + d.received);
+                    assert_eq!(at, Some(transfer.have), "segment {segment} and {peer:?} differ");
+                }
+                Source::Waiting if transfer.is_demanded() => {
+                    assert!(self.deadline.is_some(), "segment {segment} waits for nothing");
+                }
+                Source::Waiting | Source::Origin { .. } | Source::Verifying => {}
+            }
+        }
+        let downloads = self.peers.values().filter(|p| p.download.is_some()).count();
+        assert_eq!(downloads, self.status().from_peers, "a download nobody knows of");
+        assert!(self.uploads.len() <= self.config.uploads_max, "too many serves");
+    }
+}

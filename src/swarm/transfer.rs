@@ -1,0 +1,116 @@
+//! One segment on its way: where its bytes come from and who waits for it.
+//!
+//! Holds no bytes and decides nothing; the steps between sources are `conduct`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::ids::{PeerKey, PlayerId};
+
+/// A segment that is wanted, or that some of is here.
+#[derive(Debug, Default)]
+pub(super) struct Transfer {
+    /// Where its bytes come from now.
+    pub(super) source: Source,
+    /// Bytes that are here: a prefix.
+    pub(super) have: u64,
+    /// Its size.
+    pub(super) total: Option<Total>,
+    /// Players that wait for it.
+    pub(super) readers: BTreeMap<PlayerId, Reader>,
+    /// When its source was first decided on; `None` while the swarm is being joined.
+    pub(super) opened: Option<Opened>,
+    /// Peers some of the bytes are from.
+    pub(super) contributors: BTreeSet<PeerKey>,
+    /// Peers that were asked and did not bring it, and when they may be asked again.
+    pub(super) failed: BTreeMap<PeerKey, Retry>,
+    /// When the origin gave up on it.
+    pub(super) origin_failed_at: Option<Instant>,
+    /// Peers sent something else under this name: only the origin can be asked.
+    pub(super) is_origin_only: bool,
+}
+
+/// Where the bytes of a transfer come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Nowhere yet.
+    #[default]
+    Waiting,
+    /// That peer's one download is this segment.
+    Peer(PeerKey),
+    /// The origin.
+    Origin {
+        /// When it was asked.
+        since: Instant,
+        /// Bytes it has sent.
+        received: u64,
+    },
+    /// All bytes are here and are being checked.
+    Verifying,
+}
+
+/// When a peer that failed at a segment may be asked for it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// It was slow or silent: only when the origin has failed too.
+    Last,
+    /// It had no slot free: from then on.
+    From(Instant),
+}
+
+/// A player that waits for a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reader {
+    /// Since when.
+    pub(super) since: Instant,
+    /// How many of its requests wait: ranges of one segment may be asked for side by side.
+    pub(super) requests: usize,
+}
+
+/// Size of a segment, and whether a stranger said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Total {
+    /// The size in bytes.
+    pub(super) bytes: u64,
+    /// Whether the playlist or the origin said so.
+    pub(super) is_trusted: bool,
+}
+
+/// How a demand began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    /// When.
+    pub(super) at: Instant,
+    /// Whether even then only the origin was sure to be in time.
+    pub(super) is_urgent: bool,
+}
+
+impl Transfer {
+    /// A transfer of a segment whose size the playlist may have told.
+    pub(super) fn new(size: Option<u64>) -> Self {
+        let total = size.map(|bytes| Total { bytes, is_trusted: true });
+        Self { total, ..Self::default() }
+    }
+
+    /// Whether a player waits for it.
+    pub(super) fn is_demanded(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Whether every byte is here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.total.is_some_and(|total| total.bytes == self.have)
+    }
+
+    /// Whether the origin is sending it.
+    pub(super) fn is_fetching(&self) -> bool {
+        matches!(self.source, Source::Origin { .. })
+    }
+
+    /// The bytes were thrown away; only a size from a trusted mouth stays.
+    pub(super) fn empty(&mut self) {
+        self.have = 0;
+        self.total = self.total.filter(|total| total.is_trusted);
+        self.contributors.clear();
+    }
+}

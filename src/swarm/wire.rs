@@ -1,0 +1,299 @@
+//! What peers say to each other in data-channel messages, as bytes: p2p-media-loader's protocol.
+//!
+//! Every message on the channel is either a chunk of a command (marked at both ends) or segment
+//! data. This file translates commands and tells the two apart; it never holds segment data, knows
+//! no connection and decides nothing: a peer that talks nonsense is reported, not punished.
+//! Driven by whoever owns the connection, one [`Decoder`] each.
+
+mod fields;
+
+use fields::{Fields, put_ids, put_int};
+
+/// Largest joined command; the largest announcement the format allows is about 130 kB.
+pub const COMMAND_BYTES_MAX: usize = 1 << 20;
+
+/// Largest number in a command: what browsers can represent exactly.
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Largest segment a peer may promise or be asked to resume in.
+pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+
+/// Most ids one list of an announcement can hold: 255 groups of at most 256.
+pub const ANNOUNCED_IDS_MAX: usize = 255 * 256;
+
+/// Smallest message limit [`encode`] honours; markers take eight bytes of each message.
+pub const MESSAGE_BYTES_MIN: usize = 32;
+
+const FIRST: &[u8; 4] = b"cstr";
+const CONTINUED: &[u8; 4] = b"dstr";
+const LAST: &[u8; 4] = b"cend";
+const MORE: &[u8; 4] = b"dend";
+const MARKERS_BYTES: usize = 8;
+
+/// A command of one peer to another. Segments are named by their generation's wire id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Everything the sender holds and is loading from the origin; replaces what it said before.
+    Announcement {
+        /// Segments held in full.
+        loaded: Vec<u64>,
+        /// Segments on their way from the origin.
+        loading: Vec<u64>,
+    },
+    /// Asks for a segment; replaces the sender's request before it.
+    Request {
+        /// The segment wanted.
+        segment: u64,
+        /// Chosen by the requester, repeated in every command about this request.
+        request: u64,
+        /// First byte wanted.
+        from: u64,
+    },
+    /// Heads the segment data that follows.
+    Data {
+        /// The segment asked for.
+        segment: u64,
+        /// Bytes that will follow: the remainder when the request did not start at 0.
+        size: u64,
+        /// The request this answers.
+        request: u64,
+    },
+    /// All data has been sent.
+    Completed {
+        /// The segment sent.
+        segment: u64,
+        /// The request this ends.
+        request: u64,
+    },
+    /// The segment is not held here.
+    Absent {
+        /// The segment asked for.
+        segment: u64,
+        /// The request this answers.
+        request: u64,
+    },
+    /// The requester wants no more of it.
+    Cancel {
+        /// The segment asked for.
+        segment: u64,
+        /// The request taken back.
+        request: u64,
+    },
+}
+
+/// What one data-channel message turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A command, or the last chunk of one.
+    Message(Message),
+    /// A chunk of a command that goes on in the next message.
+    Partial,
+    /// Segment data.
+    Payload,
+    /// Marked as a command but none we know; as if it had not been sent.
+    Ignored(WireError),
+}
+
+/// Why a command was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A command began before the one being joined had ended; both are dropped.
+    #[error("a command began inside an unfinished one")]
+    Unfinished,
+    /// A continuation without a beginning.
+    #[error("a continued command without a beginning")]
+    NoFirstChunk,
+    /// The command exceeds [`COMMAND_BYTES_MAX`].
+    #[error("a command of more than {COMMAND_BYTES_MAX} bytes")]
+    TooLong,
+    /// A length that leads past the end.
+    #[error("a command shorter than it says")]
+    Truncated,
+    /// A field of a type that does not exist.
+    #[error("a field of unknown type {0}")]
+    UnknownType(u8),
+    /// A number of no bytes, negative, or above its limit.
+    #[error("a number out of range")]
+    BadNumber,
+    /// A group of no ids.
+    #[error("a group of no ids")]
+    EmptyGroup,
+    /// An operation that does not exist.
+    #[error("unknown command {0}")]
+    UnknownCommand(u8),
+    /// A field the command cannot do without is missing or of the wrong type.
+    #[error("a command without its field {0:?}")]
+    MissingField(char),
+}
+
+impl Message {
+    /// The same message with every segment id replaced by what `translate` says, in either
+    /// direction. Announced ids without translation are left out; a command about a segment
+    /// without translation is `None`.
+    pub fn map_segments(self, mut translate: impl FnMut(u64) -> Option<u64>) -> Option<Self> {
+        Some(match self {
+            Self::Announcement { loaded, loading } => Self::Announcement {
+                loaded: loaded.into_iter().filter_map(&mut translate).collect(),
+                loading: loading.into_iter().filter_map(&mut translate).collect(),
+            },
+            Self::Request { segment, request, from } => {
+                Self::Request { segment: translate(segment)?, request, from }
+            }
+            Self::Data { segment, size, request } => {
+                Self::Data { segment: translate(segment)?, size, request }
+            }
+            Self::Completed { segment, request } => {
+                Self::Completed { segment: translate(segment)?, request }
+            }
+            Self::Absent { segment, request } => {
+                Self::Absent { segment: translate(segment)?, request }
+            }
+            Self::Cancel { segment, request } => {
+                Self::Cancel { segment: translate(segment)?, request }
+            }
+        })
+    }
+}
+
+/// The data-channel messages that say `message`, to be sent in order and without a gap.
+///
+/// None of them exceeds `message_bytes_max` (at least [`MESSAGE_BYTES_MIN`]). Of an announcement
+/// too large for the format the highest ids remain. A command with a number above [`NUMBER_MAX`]
+/// cannot be said: there is no message for it then.
+pub fn encode(message: &Message, message_bytes_max: usize) -> Vec<Vec<u8>> {
+    let Some(body) = encode_body(message) else { return Vec::new() };
+    let limit = message_bytes_max.max(MESSAGE_BYTES_MIN);
+    let mut count = body.len().div_ceil(limit);
+    while body.len().div_ceil(count) + MARKERS_BYTES > limit {
+        count += 1;
+    }
+    let parts: Vec<&[u8]> = body.chunks(body.len().div_ceil(count)).collect();
+    let last = parts.len() - 1;
+    let frame = |(at, part): (usize, &&[u8])| {
+        let start = if at == 0 { FIRST } else { CONTINUED };
+        let end = if at == last { LAST } else { MORE };
+        [start.as_slice(), part, end].concat()
+    };
+    parts.iter().enumerate().map(frame).collect()
+}
+
+/// Whether segment data would be taken for a command, so that its sender must cut it elsewhere.
+pub fn collides(payload: &[u8]) -> bool {
+    markers(payload).is_some()
+}
+
+/// Reads the messages of one connection, in order.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// Body so far of a command whose last chunk has not come.
+    joining: Option<Vec<u8>>,
+}
+
+impl Decoder {
+    /// A decoder for a new connection.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads one message. Nothing a peer can send makes this fail or grow beyond
+    /// [`COMMAND_BYTES_MAX`].
+    pub fn decode(&mut self, message: &[u8]) -> Decoded {
+        let Some(Markers { is_first, is_last, content }) = markers(message) else {
+            return Decoded::Payload;
+        };
+        let mut joined = match (is_first, self.joining.take()) {
+            (true, Some(_)) => return Decoded::Ignored(WireError::Unfinished),
+            (true, None) => Vec::new(),
+            (false, Some(joined)) => joined,
+            (false, None) => return Decoded::Ignored(WireError::NoFirstChunk),
+        };
+        if joined.len() + content.len() > COMMAND_BYTES_MAX {
+            return Decoded::Ignored(WireError::TooLong);
+        }
+        joined.extend_from_slice(content);
+        if !is_last {
+            self.joining = Some(joined);
+            return Decoded::Partial;
+        }
+        match decode_body(&joined) {
+            Ok(message) => Decoded::Message(message),
+            Err(error) => Decoded::Ignored(error),
+        }
+    }
+}
+
+struct Markers<'a> {
+    is_first: bool,
+    is_last: bool,
+    content: &'a [u8],
+}
+
+fn markers(message: &[u8]) -> Option<Markers<'_>> {
+    let (start, rest) = message.split_first_chunk::<4>()?;
+    let (content, end) = rest.split_last_chunk::<4>()?;
+    let is_first = start == FIRST;
+    let is_last = end == LAST;
+    ((is_first || start == CONTINUED) && (is_last || end == MORE)).then_some(Markers {
+        is_first,
+        is_last,
+        content,
+    })
+}
+
+/// The command without markers; `None` when a number is too large to be said.
+fn encode_body(message: &Message) -> Option<Vec<u8>> {
+    let (op, fields): (u8, Vec<(u8, u64)>) = match *message {
+        Message::Announcement { ref loaded, ref loading } => {
+            let mut body = vec![0];
+            put_ids(&mut body, b'l', loaded);
+            put_ids(&mut body, b'p', loading);
+            return Some(body);
+        }
+        Message::Request { segment, request, from: 0 } => {
+            (1, vec![(b'i', segment), (b'r', request)])
+        }
+        Message::Request { segment, request, from } => {
+            (1, vec![(b'i', segment), (b'r', request), (b'b', from)])
+        }
+        Message::Data { segment, size, request } => {
+            (2, vec![(b'i', segment), (b's', size), (b'r', request)])
+        }
+        Message::Completed { segment, request } => (3, vec![(b'i', segment), (b'r', request)]),
+        Message::Absent { segment, request } => (4, vec![(b'i', segment), (b'r', request)]),
+        Message::Cancel { segment, request } => (5, vec![(b'i', segment), (b'r', request)]),
+    };
+    let mut body = vec![op];
+    for (name, value) in fields {
+        if value > NUMBER_MAX {
+            return None;
+        }
+        body.push(name);
+        put_int(&mut body, value);
+    }
+    Some(body)
+}
+
+fn decode_body(body: &[u8]) -> Result<Message, WireError> {
+    let (&op, rest) = body.split_first().ok_or(WireError::Truncated)?;
+    let mut fields = Fields::read(rest)?;
+    if op == 0 {
+        return Ok(Message::Announcement { loaded: fields.ids('l')?, loading: fields.ids('p')? });
+    }
+    let (segment, request) = (fields.number('i')?, fields.number('r')?);
+    match op {
+        1 => Ok(Message::Request { segment, request, from: position(fields.number_or('b', 0)?)? }),
+        2 => Ok(Message::Data { segment, size: position(fields.number('s')?)?, request }),
+        3 => Ok(Message::Completed { segment, request }),
+        4 => Ok(Message::Absent { segment, request }),
+        5 => Ok(Message::Cancel { segment, request }),
+        _ => Err(WireError::UnknownCommand(op)),
+    }
+}
+
+/// A number of bytes within a segment.
+fn position(bytes: u64) -> Result<u64, WireError> {
+    if bytes > SEGMENT_BYTES_MAX { Err(WireError::BadNumber) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests;
