@@ -7,3 +7,4 @@ pub mod origin;
 pub mod playlist;
 pub mod redact;
 pub mod swarm;
+pub mod tracker;
