@@ -6,5 +6,6 @@ pub mod metrics;
 pub mod origin;
 pub mod playlist;
 pub mod redact;
+pub mod rtc;
 pub mod swarm;
 pub mod tracker;
