@@ -1,5 +1,6 @@
 //! hlswarm makes any unmodified HLS player a member of a peer-to-peer swarm.
 
+pub mod cache;
 pub mod config;
 pub mod ids;
 pub mod metrics;
@@ -7,5 +8,6 @@ pub mod origin;
 pub mod playlist;
 pub mod redact;
 pub mod rtc;
+pub mod stream;
 pub mod swarm;
 pub mod tracker;

@@ -1,0 +1,314 @@
+//! The actor of one rendition: owns its `Swarm`, carries what happens into it and what it decides
+//! out to buffers, downloads and peers.
+//!
+//! It only dispatches: decisions are the core's, bytes are the buffers', connections the links'.
+//! Spawned by the registry; ends when its last player and then its usefulness to peers are gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::arriving::{self, Arriving};
+use super::download::DownloadEvent;
+use super::link::{LinkContext, LinkEvent, PeerLink};
+use super::shape::Shapes;
+use super::signalling::{Opened, Report, Roster};
+use super::{Command, Figures, Open, Opening, Parts, Profile};
+use crate::cache::Evictions;
+use crate::ids::{PeerKey, PlayerId, SegmentId};
+use crate::metrics::Meter;
+use crate::playlist::Timeline;
+use crate::swarm::{DropReason, Input, Output, Slot, Swarm};
+
+/// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
+const EVENTS_MAX: usize = 64;
+/// A player counts as active for this long after its last request.
+const PLAYER_ACTIVE: Duration = Duration::from_secs(30);
+/// Media that a player may be ahead and still count as playing it.
+const PLAYOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The actor; [`Actor::run`] is its life.
+pub struct Actor {
+    pub(super) parts: Arc<Parts>,
+    pub(super) profile: Arc<Profile>,
+    pub(super) meter: Meter,
+    pub(super) swarm: Swarm,
+    pub(super) timeline: Arc<Timeline>,
+    /// Added to a wire id to get a segment's id; fixed for the life of the stream.
+    pub(super) wire_base: u64,
+    pub(super) shapes: Shapes,
+    pub(super) arriving: Arriving,
+    pub(super) peers: BTreeMap<PeerKey, PeerLink>,
+    pub(super) next_peer: u32,
+    pub(super) roster: Arc<Roster>,
+    pub(super) reports: BTreeMap<usize, Report>,
+    pub(super) players: BTreeMap<PlayerId, Instant>,
+    /// Until when the players' last known buffers last.
+    pub(super) playing_until: Instant,
+    pub(super) links: LinkContext,
+    pub(super) evictions: Arc<Evictions>,
+    pub(super) attention: Arc<Notify>,
+    pub(super) cancel: CancellationToken,
+    retire: CancellationToken,
+}
+
+/// What an actor is given for its life.
+pub struct Life {
+    /// Where it is told what to do.
+    pub commands: mpsc::Receiver<Command>,
+    /// Whether it joins the swarm.
+    pub shares: bool,
+    /// Asks it to end as soon as nobody reads.
+    pub retire: CancellationToken,
+}
+
+/// Where the actor hears from.
+pub struct Inbox {
+    commands: mpsc::Receiver<Command>,
+    downloads: mpsc::Receiver<DownloadEvent>,
+    links: mpsc::Receiver<LinkEvent>,
+    opened: mpsc::Receiver<Opened>,
+    reports: mpsc::Receiver<(usize, Report)>,
+}
+
+impl Actor {
+    /// An actor for a stream with its first timeline, already meeting peers if `shares`.
+    pub fn new(
+        parts: Arc<Parts>,
+        profile: Arc<Profile>,
+        timeline: Arc<Timeline>,
+        life: Life,
+    ) -> (Self, Inbox) {
+        let Life { commands, shares, retire } = life;
+        let cancel = parts.cancel.child_token();
+        let now = Instant::now();
+        let meter = parts.meter.of_stream(profile.counters.clone());
+        let attention = Arc::<Notify>::default();
+        let (download_events, downloads) = mpsc::channel(EVENTS_MAX);
+        let (link_events, links) = mpsc::channel(EVENTS_MAX);
+        let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
+        let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
+        let mut seed = [0; 8];
+        if crate::ids::fill_random(&mut seed).is_err() {
+            tracing::warn!("no random source: choices between peers are predictable");
+        }
+        let mut actor = Self {
+            swarm: Swarm::new(
+                parts.swarm.clone(),
+                parts.me,
+                u64::from_le_bytes(seed),
+                now.into_std(),
+            ),
+            wire_base: timeline.wire_base(),
+            arriving: Arriving::new(arriving::Context {
+                budget: parts.budget.clone(),
+                attention: attention.clone(),
+                origin: parts.origin.clone(),
+                meter: meter.clone(),
+                events: download_events,
+                tasks: parts.tasks.clone(),
+                cancel: cancel.clone(),
+            }),
+            roster: Arc::new(Roster::new(parts.peers_max)),
+            links: LinkContext {
+                events: link_events,
+                meter: meter.clone(),
+                tasks: parts.tasks.clone(),
+                cancel: cancel.clone(),
+            },
+            evictions: parts.cache.evictions(profile.id),
+            playing_until: now,
+            shapes: Shapes::expect(&timeline.segments),
+            peers: BTreeMap::new(),
+            next_peer: 0,
+            reports: BTreeMap::new(),
+            players: BTreeMap::new(),
+            timeline: timeline.clone(),
+            parts,
+            profile,
+            meter,
+            attention,
+            cancel,
+            retire,
+        };
+        actor.take_over_cache();
+        actor.set_timeline(timeline);
+        actor.meet_peers(shares, &opened_sender, &report_sender);
+        (actor, Inbox { commands, downloads, links, opened, reports })
+    }
+
+    /// Runs until the stream is not needed any more, or the daemon ends.
+    pub async fn run(mut self, mut inbox: Inbox) {
+        let cancel = self.cancel.clone();
+        let evictions = self.evictions.clone();
+        let attention = self.attention.clone();
+        let retire = self.retire.clone();
+        loop {
+            self.drain();
+            let now = Instant::now();
+            let idle_at = self.playing_until + self.parts.linger;
+            let is_over = now >= idle_at || self.retire.is_cancelled();
+            if is_over && !self.arriving.has_readers() {
+                break;
+            }
+            let deadline = self.swarm.deadline().map(|(at, _)| Instant::from_std(at));
+            let wake = deadline.unwrap_or(idle_at).min(idle_at.max(now + Duration::from_secs(1)));
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = retire.cancelled(), if !self.retire.is_cancelled() => {}
+                Some(command) = inbox.commands.recv() => self.on_command(command),
+                Some(event) = inbox.downloads.recv() => self.on_download(event),
+                Some(event) = inbox.links.recv() => self.on_link(event),
+                Some(opened) = inbox.opened.recv() => self.on_opened(opened),
+                Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
+                () = attention.notified() => self.on_departures(),
+                () = evictions.changed.notified() => self.on_evictions(),
+                () = tokio::time::sleep_until(wake) => self.feed(Input::Tick),
+            }
+        }
+        tracing::debug!(rendition = %self.profile.rendition, "a stream has ended");
+        self.cancel.cancel();
+        self.arriving.abandon();
+        self.parts.cache.release(self.profile.id, &self.evictions);
+    }
+
+    /// What an earlier life of the stream left in the cache: kept where ids cannot have been
+    /// given to other segments meanwhile.
+    fn take_over_cache(&mut self) {
+        if !self.timeline.is_ended {
+            self.parts.cache.clear(Some(self.profile.id));
+            self.evictions.take();
+            return;
+        }
+        for (segment, size) in self.parts.cache.held(self.profile.id) {
+            self.feed(Input::Completed { segment, size });
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Timeline(timeline) => self.set_timeline(timeline),
+            Command::Open(open) => self.open(*open),
+            Command::Handed(segment, player) => {
+                self.note_player(segment, player);
+                self.feed(Input::Demanded { segment, player });
+                self.feed(Input::Handed { segment, player });
+            }
+            Command::Figures(reply) => {
+                let figures = Figures {
+                    segments_held: self.parts.cache.held(self.profile.id).len(),
+                    peers: self.peers.values().map(PeerLink::figures).collect(),
+                };
+                // Whoever asked may have gone.
+                let _ = reply.send(figures);
+            }
+        }
+    }
+
+    fn set_timeline(&mut self, timeline: Arc<Timeline>) {
+        let last = |timeline: &Timeline| timeline.segments.last().map(|segment| segment.id);
+        if !timeline.is_ended && last(&timeline) < last(&self.timeline) {
+            // From a server that lags: what is known already stays known.
+            return;
+        }
+        let segments = timeline.segments.iter().map(|segment| Slot {
+            id: segment.id,
+            duration: segment.duration,
+            size: segment.range.map(|range| range.len),
+        });
+        let input = Input::Timeline { segments: segments.collect(), is_live: !timeline.is_ended };
+        self.timeline = timeline;
+        self.playing_until = self.playing_until.max(Instant::now());
+        self.feed(input);
+    }
+
+    fn open(&mut self, open: Open) {
+        let Open { segment, player, request, reply } = open;
+        self.note_player(segment, player);
+        if let Some(held) = self.parts.cache.peek(self.profile.id, segment) {
+            self.feed(Input::Demanded { segment, player });
+            self.feed(Input::Handed { segment, player });
+            let _ = reply.send(Opening::Held(held));
+            return;
+        }
+        // The cache may have let it go a moment ago: the core must know that before the demand.
+        self.on_evictions();
+        let Some(reader) = self.arriving.buffer(segment).reader(player) else {
+            let _ = reply.send(Opening::Bypass);
+            return;
+        };
+        self.arriving.set_request(segment, request);
+        self.feed(Input::Demanded { segment, player });
+        // A player that has gone drops the reader, and that is heard of like any departure.
+        let _ = reply.send(Opening::Arriving(reader));
+    }
+
+    fn note_player(&mut self, segment: SegmentId, player: PlayerId) {
+        let now = Instant::now();
+        self.players.insert(player, now);
+        self.players.retain(|_, seen| now.duration_since(*seen) < PLAYER_ACTIVE);
+        self.profile.active_players.store(self.players.len() as u64, Ordering::Relaxed);
+        let duration = self.timeline.segment(segment).map(|s| s.duration).unwrap_or_default();
+        self.playing_until = (self.playing_until.max(now) + duration).min(now + PLAYOUT_MAX);
+    }
+
+    fn on_departures(&mut self) {
+        for (segment, departure) in self.arriving.departed() {
+            let player = departure.player;
+            self.feed(if departure.is_complete {
+                Input::Handed { segment, player }
+            } else {
+                Input::Dismissed { segment, player }
+            });
+        }
+    }
+
+    pub(super) fn on_evictions(&mut self) {
+        for segment in self.evictions.take() {
+            self.feed(Input::Evicted { segment });
+        }
+    }
+
+    pub(super) fn feed(&mut self, input: Input) {
+        self.swarm.handle(Instant::now().into_std(), input);
+    }
+
+    /// Carries out everything the core has decided.
+    fn drain(&mut self) {
+        while let Some(output) = self.swarm.poll() {
+            match output {
+                Output::Fetch { segment, .. } => self.fetch(segment),
+                Output::StopFetch { segment } => self.arriving.stop_fetch(segment),
+                Output::Discard { segment } => self.arriving.discard(segment),
+                Output::Say { peer, message } => self.say(peer, message),
+                Output::Serve { peer, segment, request, from } => {
+                    self.serve(peer, segment, request, from);
+                }
+                Output::StopServe { peer, request } => {
+                    if let Some(link) = self.peers.get(&peer) {
+                        link.stop_serving(request);
+                    }
+                }
+                Output::Verify { segment } => self.verify(segment),
+                Output::Drop { peer, reason } => {
+                    tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
+                    if let Some(link) = self.peers.remove(&peer) {
+                        if matches!(
+                            reason,
+                            DropReason::Protocol | DropReason::Overflow | DropReason::Polluted
+                        ) {
+                            self.roster.ban(link.id);
+                        }
+                        link.close();
+                    }
+                }
+                Output::Fail { segment } => self.arriving.fail(segment),
+            }
+        }
+    }
+}

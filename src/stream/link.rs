@@ -1,0 +1,366 @@
+//! One connected peer: a task that reads what it says and one that writes to it.
+//!
+//! The writer puts commands before payload and payload message by message, so that an announcement
+//! never waits behind a segment. What to say and whom to serve is the actor's word; nothing is
+//! decided here but giving up on a peer that does not take what it asked for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::ids::{PeerId, PeerKey};
+use crate::metrics::Meter;
+use crate::rtc::{Link, MESSAGE_BYTES_MAX, Path};
+use crate::swarm::wire::{self, Decoded, Decoder, Message};
+
+/// Commands waiting to be written to one peer; a peer that lets more pile up is dropped.
+const OUTBOX_MESSAGES_MAX: usize = 256;
+/// An upload without progress for this long is given up, and the peer with it.
+const UPLOAD_STALL: Duration = Duration::from_secs(10);
+
+/// What a peer did.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// It sent a command.
+    Heard(PeerKey, Message),
+    /// It sent bytes of a segment.
+    Payload(PeerKey, Bytes),
+    /// An upload to it has ended.
+    Served {
+        /// The peer.
+        peer: PeerKey,
+        /// Its request.
+        request: u64,
+        /// Whether every byte was sent.
+        is_complete: bool,
+    },
+    /// The connection is gone.
+    Closed(PeerKey),
+}
+
+/// The actor's side of one connected peer.
+pub struct PeerLink {
+    /// The peer's own id.
+    pub id: PeerId,
+    link: Arc<dyn Link>,
+    outbox: mpsc::Sender<Bytes>,
+    slot: Arc<UploadSlot>,
+    traffic: Arc<Traffic>,
+    cancel: CancellationToken,
+}
+
+/// A segment on its way to a peer.
+struct Upload {
+    /// Wire id of the segment.
+    segment: u64,
+    /// The peer's request id.
+    request: u64,
+    /// Announces the bytes; taken when it is sent.
+    head: Option<Message>,
+    /// What is still to be sent.
+    rest: Bytes,
+}
+
+/// What the writer sends next of an upload.
+enum Piece {
+    Head(Message),
+    /// Payload, and the upload's end where this is the last.
+    Payload(Bytes, Option<Message>),
+}
+
+#[derive(Default)]
+struct UploadSlot {
+    upload: Mutex<Option<Upload>>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Traffic {
+    down_bytes: AtomicU64,
+    up_bytes: AtomicU64,
+    /// When the request was sent that has no answer yet.
+    asked: Mutex<Option<Instant>>,
+    /// Shortest time from a request to its answer, in microseconds; 0 until there was one.
+    rtt_us: AtomicU64,
+}
+
+/// What statistics say of a peer.
+#[derive(Clone, Debug)]
+pub struct PeerFigures {
+    /// The peer's own id.
+    pub id: PeerId,
+    /// How it is reached.
+    pub path: Path,
+    /// Shortest time from a request to its answer so far.
+    pub rtt: Option<Duration>,
+    /// Segment bytes received from it.
+    pub down_bytes: u64,
+    /// Segment bytes sent to it.
+    pub up_bytes: u64,
+}
+
+/// What the tasks of a link need from its stream.
+#[derive(Clone)]
+pub struct LinkContext {
+    /// Where the events go. Bounded: a full queue holds this peer's reading up, and through the
+    /// connection's flow control the peer.
+    pub events: mpsc::Sender<LinkEvent>,
+    /// Counts what is sent and received.
+    pub meter: Meter,
+    /// Spawns tasks that shutdown waits for.
+    pub tasks: tokio_util::task::TaskTracker,
+    /// Ends every link of the stream.
+    pub cancel: CancellationToken,
+}
+
+impl PeerLink {
+    /// Starts the two tasks of a connection that has just opened.
+    pub fn start(key: PeerKey, id: PeerId, link: Arc<dyn Link>, context: &LinkContext) -> Self {
+        let (outbox, commands) = mpsc::channel(OUTBOX_MESSAGES_MAX);
+        let slot = Arc::<UploadSlot>::default();
+        let traffic = Arc::<Traffic>::default();
+        let cancel = context.cancel.child_token();
+        context.tasks.spawn({
+            let (link, context, cancel) = (link.clone(), context.clone(), cancel.clone());
+            let traffic = traffic.clone();
+            async move {
+                cancel.run_until_cancelled(read(key, &*link, &context, &traffic)).await;
+                cancel.cancel();
+                link.close().await;
+                // The actor may have gone first; then nobody needs to know.
+                let _ = context.events.send(LinkEvent::Closed(key)).await;
+            }
+        });
+        context.tasks.spawn({
+            let (link, context, cancel) = (link.clone(), context.clone(), cancel.clone());
+            let writer = Writer {
+                key,
+                link,
+                commands,
+                slot: slot.clone(),
+                traffic: traffic.clone(),
+                context,
+            };
+            async move {
+                cancel.run_until_cancelled(writer.run()).await;
+                cancel.cancel();
+            }
+        });
+        Self { id, link, outbox, slot, traffic, cancel }
+    }
+
+    /// Sends a command; a peer that takes nothing any more is closed.
+    pub fn say(&self, message: &Message) {
+        if matches!(message, Message::Request { .. }) {
+            self.traffic.ask();
+        }
+        for part in wire::encode(message, MESSAGE_BYTES_MAX) {
+            if self.outbox.try_send(part.into()).is_err() {
+                self.close();
+                return;
+            }
+        }
+    }
+
+    /// Begins an upload, in place of one that is running.
+    pub fn serve(&self, segment: u64, request: u64, rest: Bytes) {
+        let size = rest.len() as u64;
+        *self.slot.lock() = Some(Upload {
+            segment,
+            request,
+            rest,
+            head: Some(Message::Data { segment, size, request }),
+        });
+        self.slot.changed.notify_one();
+    }
+
+    /// Ends the upload that answers `request`, if it is still running.
+    pub fn stop_serving(&self, request: u64) {
+        let mut upload = self.slot.lock();
+        if upload.as_ref().is_some_and(|u| u.request == request) {
+            *upload = None;
+        }
+    }
+
+    /// Closes the connection; a `Closed` event follows.
+    pub fn close(&self) {
+        self.cancel.cancel();
+    }
+
+    /// For statistics.
+    pub fn figures(&self) -> PeerFigures {
+        PeerFigures {
+            id: self.id,
+            path: self.link.path(),
+            rtt: self.traffic.rtt(),
+            down_bytes: self.traffic.down_bytes.load(Ordering::Relaxed),
+            up_bytes: self.traffic.up_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Traffic {
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn answered(&self) {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(asked) = asked else { return };
+        let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let known = self.rtt_us.load(Ordering::Relaxed);
+        if known == 0 || took < known {
+            self.rtt_us.store(took, Ordering::Relaxed);
+        }
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        let known = self.rtt_us.load(Ordering::Relaxed);
+        (known > 0).then(|| Duration::from_micros(known))
+    }
+}
+
+impl UploadSlot {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Upload>> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to send next.
+    fn next(&self) -> Option<Piece> {
+        let mut slot = self.lock();
+        let upload = slot.as_mut()?;
+        if let Some(head) = upload.head.take() {
+            return Some(Piece::Head(head));
+        }
+        let mut size = upload.rest.len().min(MESSAGE_BYTES_MAX);
+        if wire::collides(&upload.rest[..size]) {
+            size -= 1;
+        }
+        let payload = upload.rest.split_to(size);
+        let mut end = None;
+        if upload.rest.is_empty() {
+            end = Some(Message::Completed { segment: upload.segment, request: upload.request });
+            *slot = None;
+        }
+        Some(Piece::Payload(payload, end))
+    }
+}
+
+async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Traffic) {
+    let mut decoder = Decoder::default();
+    while let Some(message) = link.receive().await {
+        let event = match decoder.decode(&message) {
+            Decoded::Message(message) => {
+                if matches!(message, Message::Data { .. }) {
+                    traffic.answered();
+                }
+                LinkEvent::Heard(key, message)
+            }
+            Decoded::Payload => {
+                let size = message.len() as u64;
+                traffic.down_bytes.fetch_add(size, Ordering::Relaxed);
+                LinkEvent::Payload(key, message)
+            }
+            Decoded::Partial => continue,
+            Decoded::Ignored(error) => {
+                tracing::debug!(peer = key.0, %error, "ignored a malformed message");
+                continue;
+            }
+        };
+        if context.events.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Writer {
+    key: PeerKey,
+    link: Arc<dyn Link>,
+    commands: mpsc::Receiver<Bytes>,
+    slot: Arc<UploadSlot>,
+    traffic: Arc<Traffic>,
+    context: LinkContext,
+}
+
+impl Writer {
+    /// Writes until the connection fails or stalls.
+    async fn run(mut self) {
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                if !self.send(command).await {
+                    return;
+                }
+            }
+            let piece = self.slot.next();
+            let Some(piece) = piece else {
+                tokio::select! {
+                    command = self.commands.recv() => {
+                        let Some(command) = command else { return };
+                        if !self.send(command).await {
+                            return;
+                        }
+                    }
+                    () = self.slot.changed.notified() => {}
+                }
+                continue;
+            };
+            if !self.send_piece(piece).await {
+                return;
+            }
+        }
+    }
+
+    async fn send_piece(&self, piece: Piece) -> bool {
+        let (payload, end) = match piece {
+            Piece::Head(head) => return self.send_command(&head).await,
+            Piece::Payload(payload, end) => (payload, end),
+        };
+        let size = payload.len() as u64;
+        if !self.send(payload).await {
+            return false;
+        }
+        self.traffic.up_bytes.fetch_add(size, Ordering::Relaxed);
+        self.context.meter.add(|c| &c.upload_bytes, size);
+        match end {
+            Some(end) => self.finish(&end).await,
+            None => true,
+        }
+    }
+
+    async fn send_command(&self, command: &Message) -> bool {
+        for part in wire::encode(command, MESSAGE_BYTES_MAX) {
+            if !self.send(part.into()).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn finish(&self, end: &Message) -> bool {
+        if !self.send_command(end).await {
+            return false;
+        }
+        let Message::Completed { request, .. } = *end else { return true };
+        let served = LinkEvent::Served { peer: self.key, request, is_complete: true };
+        self.context.events.send(served).await.is_ok()
+    }
+
+    async fn send(&self, message: Bytes) -> bool {
+        match tokio::time::timeout(UPLOAD_STALL, self.link.send(message)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(peer = self.key.0, %error, "a peer cannot be written to");
+                false
+            }
+            Err(_) => {
+                tracing::debug!(peer = self.key.0, "a peer takes nothing any more");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Our handling of one rendition: the actor that owns its [`Swarm`](crate::swarm::Swarm), the
+//! buffers that players read from, and the registry that finds the stream of a URL.
+//!
+//! The only place where the pure core meets shells. It knows no HTTP server: `http` opens segments
+//! here and gets readers.
+
+mod actor;
+mod arriving;
+mod budget;
+pub mod buffer;
+mod download;
+mod failure;
+mod link;
+mod peers;
+mod registry;
+mod segments;
+mod shape;
+mod signalling;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cache::{Cache, Segment, StreamId};
+use crate::ids::{InfoHash, PeerId, PlayerId, SegmentId};
+use crate::metrics::{Counters, Meter};
+use crate::origin::{FetchRequest, Origin};
+use crate::playlist::Timeline;
+use crate::rtc::Connector;
+use crate::swarm;
+use crate::tracker::session::TrackerSession;
+
+pub use budget::Budget;
+use buffer::Reader;
+pub use download::guess_content_type;
+pub use failure::{Failure, Refusal};
+pub use link::PeerFigures;
+pub use registry::{Located, Registry};
+
+/// Commands waiting for one stream's actor; players wait when it is full.
+const COMMANDS_MAX: usize = 256;
+
+/// What all streams of the daemon share.
+pub struct Parts {
+    /// Our id towards trackers.
+    pub me: PeerId,
+    /// Whole segments.
+    pub cache: Arc<Cache>,
+    /// Memory for segments that are arriving.
+    pub budget: Arc<Budget>,
+    /// The upstream client.
+    pub origin: Origin,
+    /// Makes connections to peers; `None` when sharing is off.
+    pub connector: Option<Arc<dyn Connector>>,
+    /// Where peers are met.
+    pub trackers: Vec<TrackerSession>,
+    /// How the core decides.
+    pub swarm: swarm::Config,
+    /// Connections to peers, for each stream.
+    pub peers_max: usize,
+    /// How long a stream is kept for its peers after its last player.
+    pub linger: Duration,
+    /// Counts for the daemon.
+    pub meter: Meter,
+    /// Spawns tasks that shutdown waits for.
+    pub tasks: TaskTracker,
+    /// Ends every stream.
+    pub cancel: CancellationToken,
+}
+
+/// What is known of a stream without asking its actor.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name in the cache.
+    pub id: StreamId,
+    /// URL for people, values of its query masked.
+    pub url: String,
+    /// Which rendition, such as `main-0`.
+    pub rendition: String,
+    /// The swarm it is in.
+    pub info_hash: InfoHash,
+    /// Whether the playlist still grows.
+    pub is_live: AtomicBool,
+    /// Players that asked for something lately.
+    pub active_players: AtomicU64,
+    /// What was moved.
+    pub counters: Arc<Counters>,
+}
+
+/// A handle of a stream's actor.
+#[derive(Clone, Debug)]
+pub struct StreamHandle {
+    profile: Arc<Profile>,
+    commands: mpsc::Sender<Command>,
+    meter: Meter,
+    cache: Arc<CacheOfStream>,
+}
+
+/// The cache as one stream sees it.
+struct CacheOfStream(Arc<Cache>, StreamId);
+
+impl std::fmt::Debug for CacheOfStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CacheOfStream").field(&self.1).finish()
+    }
+}
+
+#[derive(Debug)]
+enum Command {
+    Timeline(Arc<Timeline>),
+    Open(Box<Open>),
+    /// A player was given a segment that was held.
+    Handed(SegmentId, PlayerId),
+    Figures(oneshot::Sender<Figures>),
+}
+
+#[derive(Debug)]
+struct Open {
+    segment: SegmentId,
+    player: PlayerId,
+    request: FetchRequest,
+    reply: oneshot::Sender<Opening>,
+}
+
+/// A segment for a player.
+#[derive(Debug)]
+pub enum Opening {
+    /// It is held.
+    Held(Arc<Segment>),
+    /// It is arriving.
+    Arriving(Reader),
+    /// It cannot be shared (too large, or the stream is ending): ask the origin for it directly.
+    Bypass,
+}
+
+/// What a stream's actor says of itself.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Segments held.
+    pub segments_held: usize,
+    /// Connected peers.
+    pub peers: Vec<PeerFigures>,
+}
+
+impl StreamHandle {
+    /// What is known without asking.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Counts for this stream and the daemon.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// A new version of the playlist was read.
+    pub async fn update(&self, timeline: Arc<Timeline>) {
+        self.profile.is_live.store(!timeline.is_ended, Ordering::Relaxed);
+        // An actor that has ended is replaced by the registry at the next playlist.
+        let _ = self.commands.send(Command::Timeline(timeline)).await;
+    }
+
+    /// Opens a segment for a player; `request` is how the origin would be asked for it.
+    pub async fn open(
+        &self,
+        segment: SegmentId,
+        player: PlayerId,
+        request: FetchRequest,
+    ) -> Opening {
+        let CacheOfStream(cache, stream) = &*self.cache;
+        if let Some(held) = cache.get(*stream, segment) {
+            // Only the player's clock wants to know: a full queue may lose it.
+            let _ = self.commands.try_send(Command::Handed(segment, player));
+            return Opening::Held(held);
+        }
+        let (reply, opening) = oneshot::channel();
+        let open = Command::Open(Box::new(Open { segment, player, request, reply }));
+        if self.commands.send(open).await.is_err() {
+            return Opening::Bypass;
+        }
+        opening.await.unwrap_or(Opening::Bypass)
+    }
+
+    /// Asks the actor about itself.
+    pub async fn figures(&self) -> Figures {
+        let (reply, figures) = oneshot::channel();
+        if self.commands.send(Command::Figures(reply)).await.is_err() {
+            return Figures::default();
+        }
+        figures.await.unwrap_or_default()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
+}

@@ -1,0 +1,140 @@
+//! The actor's dealings with peers: meeting them, hearing them, asking and serving them.
+//!
+//! Translates between the core's ids and those on the wire; whom to ask and serve is the core's
+//! decision.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::actor::Actor;
+use super::link::{LinkEvent, PeerLink};
+use super::signalling::{self, Admission, Opened, Report};
+use crate::ids::{PeerKey, SegmentId};
+use crate::swarm::Input;
+use crate::swarm::wire::Message;
+
+impl Actor {
+    pub(super) fn meet_peers(
+        &mut self,
+        shares: bool,
+        opened: &mpsc::Sender<Opened>,
+        reports: &mpsc::Sender<(usize, Report)>,
+    ) {
+        let connector = self.parts.connector.clone().filter(|_| shares);
+        let (Some(connector), false) = (connector, self.parts.trackers.is_empty()) else {
+            self.feed(Input::Alone);
+            return;
+        };
+        let context = signalling::Context {
+            me: self.parts.me,
+            connector,
+            roster: self.roster.clone(),
+            opened: opened.clone(),
+            reports: reports.clone(),
+            tasks: self.parts.tasks.clone(),
+            cancel: self.cancel.clone(),
+        };
+        for (number, tracker) in self.parts.trackers.iter().enumerate() {
+            let membership = tracker.join(self.profile.info_hash);
+            self.parts.tasks.spawn(signalling::run(number, membership, context.clone()));
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, opened: Opened) {
+        let key = PeerKey(self.next_peer);
+        self.next_peer += 1;
+        let admission = self.roster.admit(key, opened.peer, opened.meeting);
+        if let Admission::Replace(older) = admission {
+            self.disconnect(older);
+        }
+        let link = PeerLink::start(key, opened.peer, opened.link, &self.links);
+        if admission == Admission::Refuse {
+            link.close();
+            return;
+        }
+        tracing::debug!(peer = %opened.peer, "a peer is connected");
+        self.peers.insert(key, link);
+        self.feed(Input::Connected { peer: key, id: opened.peer });
+    }
+
+    pub(super) fn disconnect(&mut self, peer: PeerKey) {
+        if let Some(link) = self.peers.remove(&peer) {
+            link.close();
+            self.feed(Input::Disconnected { peer });
+        }
+    }
+
+    pub(super) fn on_link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Heard(peer, message) => {
+                let base = self.wire_base;
+                let translated = message.map_segments(|wire| wire.checked_add(base));
+                if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
+                    let is_head = matches!(message, Message::Data { .. });
+                    self.feed(Input::Heard { peer, message });
+                    if let Some(expected) = self.swarm.expecting(peer).filter(|_| is_head) {
+                        let size = expected.offset + expected.remaining;
+                        self.arriving.set_claimed(expected.segment, size);
+                    }
+                }
+            }
+            LinkEvent::Payload(peer, bytes) => self.on_payload(peer, bytes),
+            LinkEvent::Served { peer, request, is_complete } => {
+                self.feed(Input::ServeEnded { peer, request, is_complete });
+            }
+            LinkEvent::Closed(peer) => {
+                self.roster.leave(peer);
+                self.disconnect(peer);
+            }
+        }
+    }
+
+    pub(super) fn on_payload(&mut self, peer: PeerKey, bytes: Bytes) {
+        let Some(expected) = self.swarm.expecting(peer) else { return };
+        let len = bytes.len() as u64;
+        self.meter.add(|c| &c.peer_bytes, len);
+        if len <= expected.remaining {
+            let buffer = self.arriving.buffer(expected.segment);
+            buffer.append(expected.offset, bytes, false);
+            self.arriving.mark_peer_bytes(expected.segment);
+        }
+        self.feed(Input::Received { peer, len });
+    }
+
+    pub(super) fn on_report(&mut self, tracker: usize, report: Report) {
+        self.reports.insert(tracker, report);
+        let members = self.reports.values().filter_map(|report| match report {
+            Report::Members(members) => Some(*members),
+            Report::Unreachable => None,
+        });
+        match members.max() {
+            Some(members) => self.feed(Input::SwarmSize(members)),
+            None if self.reports.len() == self.parts.trackers.len() => self.feed(Input::Alone),
+            None => {}
+        }
+    }
+
+    pub(super) fn say(&mut self, peer: PeerKey, message: Message) {
+        let base = self.wire_base;
+        let translated = message.map_segments(|segment| segment.checked_sub(base));
+        if let (Some(message), Some(link)) = (translated, self.peers.get(&peer)) {
+            link.say(&message);
+        }
+    }
+
+    pub(super) fn serve(&mut self, peer: PeerKey, segment: SegmentId, request: u64, from: u64) {
+        let Some(link) = self.peers.get(&peer) else { return };
+        let wire = segment.0.saturating_sub(self.wire_base);
+        let held = self.parts.cache.peek(self.profile.id, segment);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        match held.filter(|held| from < held.bytes.len()) {
+            Some(held) => {
+                link.serve(wire, request, held.bytes.slice(from..));
+            }
+            None => {
+                link.say(&Message::Absent { segment: wire, request });
+                self.feed(Input::ServeEnded { peer, request, is_complete: false });
+            }
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Which stream a URL belongs to: learns from playlists, starts a stream's actor at its first
+//! media playlist, and finds segments by the URL that a player asks for.
+//!
+//! Bytes are never shared between two sets of credentials, nor between playlists that name other
+//! files for the same position. Driven by the HTTP front.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::actor::{Actor, Life};
+use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
+use crate::cache::StreamId;
+use crate::ids::{ByteRange, SegmentId};
+use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
+use crate::playlist::{Definitions, Multivariant, Segment, Timeline};
+
+/// Streams at the same time; beyond it the one used least recently ends.
+pub const STREAMS_MAX: usize = 64;
+/// Renditions remembered from multivariant playlists.
+const RENDITIONS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+/// Media playlists for which variables of their multivariant playlist are remembered: 16 MiB if
+/// every stream defines as much as it may.
+const IMPORTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+/// Segments by which one server of a live stream may lag behind another.
+const LAG_MAX: u64 = 3;
+/// Segments behind a live playlist's window that are still known by URL.
+const BEHIND_WINDOW: u64 = 64;
+
+/// The streams of the daemon.
+pub struct Registry {
+    parts: Arc<Parts>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    streams: Vec<Stream>,
+    /// By URL; a name only, so it does not matter with whose credentials it was learned.
+    renditions: LruCache<String, RenditionIdentity>,
+    imports: LruCache<(u64, String), Arc<Definitions>>,
+}
+
+/// A media playlist that was read.
+struct Arrival {
+    credentials: u64,
+    /// Whether what it lists may be given to strangers.
+    may_share: bool,
+    identity: RenditionIdentity,
+    /// Its URL as the player asked for it.
+    playlist: Url,
+    timeline: Arc<Timeline>,
+}
+
+struct Stream {
+    credentials: u64,
+    may_share: bool,
+    /// Whether it is in its swarm.
+    shares: bool,
+    identity: RenditionIdentity,
+    /// Ended streams stay known: a player that was paused for long goes on with its old playlist.
+    handle: StreamHandle,
+    /// The playlist it was last read from, as the player asked for it.
+    playlist: Url,
+    timeline: Arc<Timeline>,
+    /// By URL without query: the query and what part of it is which segment.
+    urls: HashMap<String, Vec<Place>>,
+    read_at: Instant,
+    used_at: Instant,
+    /// Ends the stream once nobody reads from it.
+    retire: CancellationToken,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    query: Option<String>,
+    range: Option<ByteRange>,
+    segment: SegmentId,
+}
+
+/// What a URL is, where it is (a part of) segments.
+#[derive(Debug)]
+pub struct Located {
+    /// The stream.
+    pub stream: StreamHandle,
+    /// The segments with that URL, each with its range of it.
+    pub segments: Vec<(Option<ByteRange>, SegmentId)>,
+}
+
+impl Registry {
+    /// No streams yet.
+    pub fn new(parts: Arc<Parts>) -> Self {
+        let inner = Inner {
+            streams: Vec::new(),
+            renditions: LruCache::new(RENDITIONS_MAX),
+            imports: LruCache::new(IMPORTS_MAX),
+        };
+        Self { parts, inner: Mutex::new(inner) }
+    }
+
+    /// A multivariant playlist was read: its renditions' swarms are known from now on.
+    pub fn learn_multivariant(&self, credentials: u64, final_url: &Url, playlist: &Multivariant) {
+        let mut inner = self.lock();
+        for identity in g2(playlist, final_url) {
+            inner.renditions.put(identity.url.to_string(), identity);
+        }
+        if !playlist.definitions.is_empty() {
+            let definitions = Arc::new(playlist.definitions.clone());
+            for url in playlist.playlists() {
+                inner.imports.put((credentials, url.to_string()), definitions.clone());
+            }
+        }
+    }
+
+    /// The variables that the media playlist at a URL can import: none, when no multivariant
+    /// playlist that defines any led to it.
+    pub fn imported(&self, credentials: u64, requested: &Url) -> Arc<Definitions> {
+        let key = (credentials, requested.to_string());
+        self.lock().imports.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// A media playlist was read, for the first time or again. What takes an authorization to get
+    /// is not shared (`may_share`).
+    pub async fn learn_media(
+        &self,
+        credentials: u64,
+        may_share: bool,
+        requested: &Url,
+        final_url: &Url,
+        timeline: Timeline,
+    ) {
+        let timeline = Arc::new(timeline);
+        let handle = {
+            let mut inner = self.lock();
+            let known = inner.renditions.get(requested.as_str()).cloned();
+            let arrival = Arrival {
+                credentials,
+                may_share,
+                identity: known.unwrap_or_else(|| g2_direct(final_url)),
+                playlist: requested.clone(),
+                timeline: timeline.clone(),
+            };
+            inner.place(&self.parts, arrival)
+        };
+        handle.update(timeline).await;
+    }
+
+    /// The segments that a URL is, for a player with these credentials.
+    pub fn locate(&self, credentials: u64, url: &Url) -> Option<Located> {
+        let (path, query) = split(url);
+        let mut inner = self.lock();
+        let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
+            let places = stream.urls.get(&path).filter(|_| stream.credentials == credentials)?;
+            let exact: Vec<_> = places.iter().filter(|place| place.query == query).collect();
+            let is_exact = !exact.is_empty();
+            let chosen = if is_exact { exact } else { places.iter().collect() };
+            let rank = (is_exact, stream.read_at);
+            is_unambiguous(&chosen).then_some((rank, index, chosen))
+        });
+        let (_, index, places) = found.max_by_key(|(rank, ..)| *rank)?;
+        let segments = places.iter().map(|place| (place.range, place.segment)).collect();
+        Some(Located { stream: inner.alive(&self.parts, index), segments })
+    }
+
+    /// Every stream that has not ended.
+    pub fn streams(&self) -> Vec<StreamHandle> {
+        let inner = self.lock();
+        let alive = inner.streams.iter().filter(|stream| !stream.handle.is_ended());
+        alive.map(|stream| stream.handle.clone()).collect()
+    }
+
+    /// Forgets the held segments of the streams of one playlist (by URL, its query not counting).
+    pub fn forget(&self, playlist: &Url) {
+        let wanted = split(playlist).0;
+        let inner = self.lock();
+        for stream in inner.streams.iter().filter(|stream| split(&stream.playlist).0 == wanted) {
+            self.parts.cache.clear(Some(stream.handle.profile.id));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The stream that a timeline continues, or a new one.
+    fn place(&mut self, parts: &Arc<Parts>, new: Arrival) -> StreamHandle {
+        let Arrival { credentials, identity, .. } = &new;
+        let of_swarm = |stream: &Stream| {
+            stream.credentials == *credentials
+                && stream.handle.profile.info_hash == identity.info_hash
+        };
+        let known = self.streams.iter().position(|stream| {
+            let is_same_playlist = stream.playlist == new.playlist;
+            of_swarm(stream) && agree(&stream.timeline, &new.timeline, is_same_playlist)
+        });
+        if let Some(index) = known {
+            self.streams[index].set_timeline(&new.playlist, new.timeline);
+            return self.alive(parts, index);
+        }
+        // The same playlist names other files for the same positions: the packager began anew.
+        self.streams.retain(|stream| {
+            let is_restarted = of_swarm(stream) && stream.playlist == new.playlist;
+            if is_restarted {
+                tracing::info!(url = %stream.handle.profile.url, "a stream has begun anew");
+                stream.retire.cancel();
+            }
+            !is_restarted
+        });
+        self.make_room();
+        let shares = new.may_share && !self.is_shared(&new.identity);
+        let stream = start(parts, new, shares);
+        let handle = stream.handle.clone();
+        self.streams.push(stream);
+        handle
+    }
+
+    /// Ends the stream used least recently, ended ones first, when there are too many.
+    fn make_room(&mut self) {
+        if self.streams.len() < STREAMS_MAX {
+            return;
+        }
+        let streams = self.streams.iter().enumerate();
+        let oldest = streams.min_by_key(|(_, s)| (!s.handle.is_ended(), s.used_at));
+        if let Some((index, _)) = oldest {
+            let stream = self.streams.swap_remove(index);
+            tracing::debug!(limit = STREAMS_MAX, "the stream used least recently is forgotten");
+            stream.retire.cancel();
+        }
+    }
+
+    /// A stream that takes requests: it is started again where it had ended.
+    fn alive(&mut self, parts: &Arc<Parts>, index: usize) -> StreamHandle {
+        let old = &self.streams[index];
+        if old.handle.is_ended() {
+            let shares = old.may_share && !self.is_shared(&old.identity);
+            let arrival = Arrival {
+                credentials: old.credentials,
+                may_share: old.may_share,
+                identity: old.identity.clone(),
+                playlist: old.playlist.clone(),
+                timeline: old.timeline.clone(),
+            };
+            let mut stream = start(parts, arrival, shares);
+            stream.urls.clone_from(&old.urls);
+            self.streams[index] = stream;
+        }
+        let stream = &mut self.streams[index];
+        stream.used_at = Instant::now();
+        stream.handle.clone()
+    }
+
+    /// Whether a stream is in that swarm already: a member is in a swarm once.
+    fn is_shared(&self, identity: &RenditionIdentity) -> bool {
+        self.streams.iter().any(|stream| {
+            let is_same = stream.handle.profile.info_hash == identity.info_hash;
+            is_same && stream.shares && !stream.handle.is_ended()
+        })
+    }
+}
+
+impl Stream {
+    fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
+        let mut fresh = HashMap::<String, Vec<Place>>::new();
+        for segment in &timeline.segments {
+            let (path, query) = split(&segment.url);
+            let place = Place { query, range: segment.range, segment: segment.id };
+            fresh.entry(path).or_default().push(place);
+        }
+        let oldest = timeline.media_sequence.saturating_sub(BEHIND_WINDOW);
+        self.urls.retain(|_, places| places.iter().any(|place| place.segment.0 >= oldest));
+        self.urls.extend(fresh);
+        self.playlist = playlist.clone();
+        self.timeline = timeline;
+        self.read_at = Instant::now();
+    }
+}
+
+fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
+    let Arrival { credentials, may_share, identity, playlist, timeline } = new;
+    let profile = Arc::new(Profile {
+        id: stream_id(credentials, &identity, &timeline),
+        url: crate::redact::url(&playlist),
+        rendition: identity.label.clone(),
+        info_hash: identity.info_hash,
+        is_live: AtomicBool::new(!timeline.is_ended),
+        active_players: AtomicU64::new(0),
+        counters: Arc::default(),
+    });
+    tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
+    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+    let retire = CancellationToken::new();
+    let life = Life { commands: inbox, shares, retire: retire.clone() };
+    let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
+    parts.tasks.spawn(actor.run(inbox));
+    let handle = StreamHandle {
+        meter: parts.meter.of_stream(profile.counters.clone()),
+        cache: Arc::new(CacheOfStream(parts.cache.clone(), profile.id)),
+        profile,
+        commands,
+    };
+    let now = Instant::now();
+    let mut stream = Stream {
+        credentials,
+        may_share,
+        shares,
+        identity,
+        handle,
+        playlist: playlist.clone(),
+        timeline: timeline.clone(),
+        urls: HashMap::new(),
+        read_at: now,
+        used_at: now,
+        retire,
+    };
+    stream.set_timeline(&playlist, timeline);
+    stream
+}
+
+/// A stream's name in the cache. A film keeps it from one playing to the next; what a live stream
+/// had under the same numbers may be something else by then.
+fn stream_id(credentials: u64, identity: &RenditionIdentity, timeline: &Timeline) -> StreamId {
+    static LIVE_STREAMS: AtomicU64 = AtomicU64::new(0);
+    let first = timeline.segments.first().map(|segment| split(&segment.url).0);
+    let serial = (!timeline.is_ended).then(|| LIVE_STREAMS.fetch_add(1, Ordering::Relaxed));
+    let mut hasher = DefaultHasher::new();
+    (credentials, identity.info_hash, first, serial).hash(&mut hasher);
+    StreamId(hasher.finish())
+}
+
+/// Whether two playlists name the same files for the same positions. Without a position in common
+/// a live one may be the other some time later; two films are never the same. A live playlist that
+/// goes back a little comes from a server that lags; one that goes back far has begun anew, maybe
+/// under the same names. Of one playlist only the files' names count: tokens may be in the path.
+fn agree(old: &Timeline, new: &Timeline, is_same_playlist: bool) -> bool {
+    let last = |timeline: &Timeline| timeline.segments.last().map_or(0, |s| s.id.0);
+    if !old.is_ended && last(new).saturating_add(LAG_MAX) < last(old) {
+        return false;
+    }
+    let file = |segment: &Segment| {
+        let path = segment.url.path();
+        let name = if is_same_playlist { path.rsplit('/').next().unwrap_or(path) } else { path };
+        (name.to_owned(), segment.range)
+    };
+    let files: BTreeMap<_, _> = old.segments.iter().map(|s| (s.id, file(s))).collect();
+    let mut common = 0;
+    for segment in &new.segments {
+        match files.get(&segment.id) {
+            Some(known) if *known != file(segment) => return false,
+            Some(_) => common += 1,
+            None => {}
+        }
+    }
+    common > 0 || (!old.is_ended && new.media_sequence >= old.media_sequence)
+}
+
+/// A URL without query and fragment, and the query.
+fn split(url: &Url) -> (String, Option<String>) {
+    let mut path = url.clone();
+    path.set_query(None);
+    path.set_fragment(None);
+    (path.to_string(), url.query().map(str::to_owned))
+}
+
+/// Whether each part of the URL is one segment.
+fn is_unambiguous(places: &[&Place]) -> bool {
+    let mut by_range = BTreeMap::new();
+    places
+        .iter()
+        .all(|place| *by_range.entry(place.range).or_insert(place.segment) == place.segment)
+}

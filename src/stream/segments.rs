@@ -1,0 +1,104 @@
+//! The actor's dealings with segments: fetching them, checking them, keeping them.
+//!
+//! Carries out what the core decided and tells it what came of it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::actor::Actor;
+use super::buffer::{Head, Source};
+use super::download::{DownloadEvent, News, guess_content_type};
+use super::shape::Shape;
+use crate::cache::Segment;
+use crate::ids::SegmentId;
+use crate::origin::{FetchRequest, Wanted};
+use crate::swarm::Input;
+
+impl Actor {
+    pub(super) fn on_download(&mut self, event: DownloadEvent) {
+        if !self.arriving.is_current(&event) {
+            return;
+        }
+        let segment = event.segment;
+        match event.news {
+            News::Progress(len, total) => self.feed(Input::Fetched { segment, len, total }),
+            News::Mismatch => self.reject(segment),
+            News::Done => self.verify(segment),
+            News::Failed(failure) => {
+                self.arriving.stop_fetch(segment);
+                self.arriving.set_failure(segment, failure);
+                self.feed(Input::FetchFailed { segment });
+            }
+        }
+    }
+
+    /// Checks a segment of which every byte is there, and keeps it.
+    pub(super) fn verify(&mut self, segment: SegmentId) {
+        if !self.arriving.contains(segment) {
+            return;
+        }
+        let buffer = self.arriving.buffer(segment);
+        let from_peers = self.arriving.has_peer_bytes(segment);
+        let shape = self.shape(segment);
+        if from_peers && !buffer.contents().is_some_and(|bytes| shape.fits(&bytes)) {
+            self.reject(segment);
+            return;
+        }
+        let path = self
+            .arriving
+            .path(segment)
+            .or_else(|| Some(self.timeline.segment(segment)?.url.path().to_owned()));
+        let content_type = guess_content_type(path.as_deref().unwrap_or_default()).to_owned();
+        let size = buffer.len();
+        buffer.set_head(Head {
+            content_type,
+            total: Some(size),
+            source: Source::Peers,
+            headers: Arc::default(),
+        });
+        let Some(Head { content_type, source, headers, .. }) = buffer.head() else { return };
+        let is_read = buffer.has_readers();
+        let whole = buffer.complete();
+        self.arriving.finish(segment);
+        let mut is_held = false;
+        if let Some(bytes) = whole {
+            if source == Source::Peers {
+                self.meter.add(|c| &c.peer_segments, 1);
+            } else if let (Source::Origin, Some(known)) = (source, self.timeline.segment(segment)) {
+                self.shapes.learn(&bytes, known.is_encrypted);
+            }
+            let is_unseen = AtomicBool::new(source == Source::Peers && !is_read);
+            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen });
+            is_held = self.parts.cache.insert(self.profile.id, segment, kept);
+        }
+        self.feed(Input::Completed { segment, size });
+        if !is_held {
+            self.feed(Input::Evicted { segment });
+        }
+        self.on_evictions();
+    }
+
+    pub(super) fn reject(&mut self, segment: SegmentId) {
+        tracing::info!(%segment, "what peers sent of a segment is not of the stream's form");
+        self.meter.add(|c| &c.rejected_segments, 1);
+        self.arriving.stop_fetch(segment);
+        self.arriving.discard(segment);
+        self.feed(Input::Rejected { segment, peer: None });
+    }
+
+    /// What the segment should look like; one that has left the playlist may be anything.
+    fn shape(&self, segment: SegmentId) -> Shape {
+        let known = self.timeline.segment(segment);
+        known.map(|known| self.shapes.of(known.is_encrypted)).unwrap_or_default()
+    }
+
+    pub(super) fn fetch(&mut self, segment: SegmentId) {
+        let fallback = self.timeline.segment(segment).map(|known| FetchRequest {
+            wanted: known.range.map_or(Wanted::Whole, Wanted::Slice),
+            ..FetchRequest::get(known.url.clone(), http::HeaderMap::new())
+        });
+        if !self.arriving.fetch(segment, fallback, self.shape(segment)) {
+            self.feed(Input::FetchFailed { segment });
+        }
+    }
+}
