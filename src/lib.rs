@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod config;
+pub mod http;
 pub mod ids;
 pub mod metrics;
 pub mod origin;

@@ -1,0 +1,32 @@
+//! The local HTTP front: what players, people and scripts talk to.
+//!
+//! The files named PURE decide (which route, who may come in, which range, which headers); the
+//! others answer. Nothing here knows where a segment's bytes come from.
+
+pub mod answer;
+pub mod body;
+mod decode;
+mod directives;
+pub mod error;
+mod freshness;
+pub mod guard;
+pub mod headers;
+mod held;
+mod play;
+mod playlist;
+mod proxy;
+pub mod range;
+mod reload;
+pub mod route;
+mod segment;
+pub mod server;
+pub mod session;
+pub mod status;
+mod user_info;
+
+use ::http::{HeaderMap, HeaderValue};
+
+/// Says where an answer came from (`Cache-Status`, RFC 9211).
+fn cache_status(headers: &mut HeaderMap, value: &'static str) {
+    headers.insert("cache-status", HeaderValue::from_static(value));
+}

@@ -1,0 +1,180 @@
+//! A proxied URL: a segment of a known stream, a playlist, or something passed through.
+//!
+//! What it is is found out here, segments by the registry and playlists by their content; the
+//! answers are made in `segment` and `playlist`.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use url::Url;
+
+use super::answer::{Front, refuse};
+use super::body::{self, Body};
+use super::error::Problem;
+use super::guard::Admission;
+use super::headers::{self, BodyIs};
+use super::user_info::UserInfo;
+use super::{cache_status, decode, playlist, segment, session};
+use crate::ids::PlayerId;
+use crate::origin::{FetchRequest, OriginResponse, Wanted};
+use crate::playlist::proxy_url;
+
+/// What a request names.
+pub struct Place {
+    /// The origin's URL.
+    pub url: Url,
+    /// What paths given to the player begin with: nothing, or that of its session.
+    pub prefix: String,
+    /// Headers of the session.
+    pub carried: Option<Arc<HeaderMap>>,
+}
+
+/// A player's request for an origin's URL.
+pub struct Asked {
+    /// The origin's URL, without user name and password.
+    pub url: Url,
+    /// What paths given to the player begin with.
+    pub prefix: String,
+    /// Those, where the URL had them.
+    pub user_info: Option<UserInfo>,
+    /// GET or HEAD.
+    pub method: Method,
+    /// What the player sent.
+    pub sent: HeaderMap,
+    /// What of it goes to the origin.
+    pub forwarded: HeaderMap,
+    /// Tells sets of credentials apart.
+    pub credentials: u64,
+    /// Who asks, as far as it can be told.
+    pub player: PlayerId,
+}
+
+impl Asked {
+    /// What a request asks for, with the headers that go to the origin.
+    pub fn new(
+        request: &Request<Incoming>,
+        place: Place,
+        admission: &Admission<'_>,
+        remote: SocketAddr,
+    ) -> Self {
+        let sent = request.headers();
+        let original = |target: &str| {
+            let proxied = session::split(target).map_or(target, |(_, proxied)| proxied);
+            proxy_url::parse(proxied).ok()
+        };
+        let mut forwarded = headers::to_origin(sent, admission, original);
+        for (name, value) in place.carried.iter().flat_map(|carried| carried.iter()) {
+            forwarded.insert(name, value.clone());
+        }
+        let mut url = place.url;
+        let user_info = UserInfo::take(&mut url);
+        if let Some(authorization) = user_info.as_ref().and_then(UserInfo::authorization) {
+            // What the player itself says is newer.
+            forwarded.entry(AUTHORIZATION).or_insert(authorization);
+        }
+        Self {
+            credentials: headers::credentials(&forwarded),
+            player: player(sent, remote),
+            forwarded,
+            method: request.method().clone(),
+            sent: sent.clone(),
+            url,
+            prefix: place.prefix,
+            user_info,
+        }
+    }
+
+    /// The URL that answered, as this player would have to ask for it.
+    pub fn base(&self, final_url: &Url) -> Url {
+        self.user_info.as_ref().map_or_else(|| final_url.clone(), |info| info.put_on(final_url))
+    }
+}
+
+/// Answers a request for an origin's URL.
+pub async fn proxy(
+    front: &Arc<Front>,
+    request: &Request<Incoming>,
+    place: Place,
+    admission: &Admission<'_>,
+    remote: SocketAddr,
+) -> Response<Body> {
+    let asked = Asked::new(request, place, admission, remote);
+    tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
+    if let Some(located) = front.registry.locate(asked.credentials, &asked.url)
+        && let Some(response) = segment::serve(front, &asked, located).await
+    {
+        return response;
+    }
+    let is_known = front.playlists.is_known(asked.credentials, &asked.url);
+    if is_known || is_named_like_a_playlist(&asked.url) {
+        return playlist::serve(front, &asked).await;
+    }
+    pass(front, &asked).await
+}
+
+/// Passes an origin's answer through, unless its content turns out to be a playlist.
+pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
+    let request = FetchRequest {
+        method: asked.method.clone(),
+        url: asked.url.clone(),
+        headers: asked.forwarded.clone(),
+        wanted: asked.sent.get(RANGE).cloned().map_or(Wanted::Whole, Wanted::AsAsked),
+    };
+    let meter = &front.status.meter;
+    meter.add(|c| &c.origin_requests, 1);
+    let mut answer = match front.origin.open_patiently(&request, 0, None).await {
+        Ok(answer) => answer,
+        Err(error) => return refuse(Problem::from(&error)),
+    };
+    let first = match answer.chunk().await {
+        Ok(first) => first,
+        Err(error) => return refuse(Problem::from(&error)),
+    };
+    if may_be_a_playlist(&answer, first.as_ref()) {
+        // It may hold the only place at its host.
+        drop(answer);
+        return playlist::serve(front, asked).await;
+    }
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = headers::to_player(
+        &answer.headers,
+        &asked.base(&answer.final_url),
+        &asked.prefix,
+        BodyIs::Untouched,
+    );
+    cache_status(response.headers_mut(), "hlswarm; fwd=bypass");
+    *response.body_mut() = body::passing(first, answer, meter.clone());
+    response
+}
+
+/// Requests of one program on one host are one player's: connections come and go too often.
+fn player(sent: &HeaderMap, remote: SocketAddr) -> PlayerId {
+    let mut hasher = DefaultHasher::new();
+    (remote.ip(), sent.get(USER_AGENT).map(|agent| agent.as_bytes())).hash(&mut hasher);
+    PlayerId(hasher.finish())
+}
+
+/// By name alone: such a URL that brings no playlist is an error to tell the player.
+fn is_named_like_a_playlist(url: &Url) -> bool {
+    let path = url.path().to_ascii_lowercase();
+    path.ends_with(".m3u8") || path.ends_with(".m3u")
+}
+
+fn may_be_a_playlist(answer: &OriginResponse, first: Option<&Bytes>) -> bool {
+    matches!(answer.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        && match first {
+            Some(first) => decode::begins_like_a_playlist(&answer.headers, first),
+            // Of HEAD there is nothing but the type to judge by.
+            None => answer.headers.get(CONTENT_TYPE).is_some_and(is_playlist_type),
+        }
+}
+
+fn is_playlist_type(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("mpegurl"))
+}

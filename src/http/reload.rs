@@ -1,0 +1,323 @@
+//! Brings playlists: held ones while they are as good as new, else from the origin, once for all
+//! players who ask for the same at the same time.
+//!
+//! What is read is taught to the registry here. What may be given out is `held`'s to say; how it
+//! is given out, `playlist`'s.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::answer::Front;
+use super::decode::{self, Undecodable};
+use super::directives::{self, Directives};
+use super::freshness::{self, Edge};
+use super::held::{Content, Fetched, Held, Key};
+use super::proxy::Asked;
+use super::user_info::UserInfo;
+use crate::ids::SegmentId;
+use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
+use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::redact;
+
+/// Longer texts are worked on elsewhere: they would keep other players waiting.
+pub const QUICK_BYTES_MAX: usize = 128 << 10;
+/// Byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+/// Target durations for which an origin may hold a request back.
+const BLOCKING_TARGETS: u32 = 3;
+/// Target duration assumed of a stream whose playlist is not held.
+const TARGET_UNKNOWN: Duration = Duration::from_secs(6);
+
+type Outcome = Result<Arc<Fetched>, OriginError>;
+type Flight = OnceCell<Outcome>;
+
+/// The playlists of the daemon.
+#[derive(Default)]
+pub struct Playlists {
+    held: Mutex<Held>,
+    /// Requests under way, by credentials and URL with directives; each is kept by who waits.
+    flights: Mutex<HashMap<Key, Weak<Flight>>>,
+}
+
+/// A playlist for a player.
+pub struct Brought {
+    /// The playlist.
+    pub fetched: Arc<Fetched>,
+    /// Whether it was here already.
+    pub was_held: bool,
+}
+
+/// One request for a playlist.
+struct Wish<'a> {
+    front: &'a Front,
+    asked: &'a Asked,
+    plain: Url,
+    directives: Directives,
+    key: Key,
+    variant: u64,
+}
+
+impl Playlists {
+    /// Whether a URL is known to lead to a playlist.
+    pub fn is_known(&self, credentials: u64, url: &Url) -> bool {
+        self.held().is_known(&(credentials, directives::split(url).0.into()))
+    }
+
+    /// Forgets everything held.
+    pub fn clear(&self) {
+        self.held().clear();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request under way with that name, or a new one.
+    fn flight(&self, key: Key) -> Arc<Flight> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        let known =
+            flights.get(&key).and_then(Weak::upgrade).filter(|flight| !flight.initialized());
+        known.unwrap_or_else(|| {
+            let flight = Arc::<Flight>::default();
+            flights.insert(key, Arc::downgrade(&flight));
+            flight
+        })
+    }
+}
+
+/// Brings the playlist that a player asks for.
+pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError> {
+    let (plain, directives) = directives::split(&asked.url);
+    let key = (asked.credentials, plain.as_str().to_owned());
+    let variant = freshness::variant(&asked.forwarded);
+    let wish = Wish { front, asked, plain, directives, key, variant };
+    if let Some(fetched) = wish.fresh() {
+        return Ok(Brought { fetched, was_held: true });
+    }
+    let url = wish.directives.added_to(&wish.plain);
+    let flight = front.playlists.flight((asked.credentials, url.into()));
+    // If the player who asks for all goes away, the next of them asks.
+    let is_ours = AtomicBool::new(false);
+    let outcome = flight
+        .get_or_init(|| {
+            is_ours.store(true, Ordering::Relaxed);
+            wish.fetch()
+        })
+        .await;
+    let fetched = match outcome {
+        Ok(fetched) if is_ours.into_inner() || fetched.is_for(variant) => fetched.clone(),
+        Ok(_) => wish.fetch().await?,
+        Err(error) => return Err(error.clone()),
+    };
+    Ok(Brought { fetched, was_held: false })
+}
+
+impl Wish<'_> {
+    fn fresh(&self) -> Option<Arc<Fetched>> {
+        let now = now();
+        self.front.playlists.held().fresh(&self.key, &self.directives, self.variant, now)
+    }
+
+    async fn fetch(&self) -> Outcome {
+        // Somebody else's may have come since we looked.
+        if let Some(fetched) = self.fresh() {
+            return Ok(fetched);
+        }
+        let began = now();
+        let (latest, stand_in) = {
+            let mut held = self.front.playlists.held();
+            let stand_in = held.stand_in(&self.key, self.variant, began);
+            (held.latest(&self.key, self.variant), stand_in)
+        };
+        let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
+        let previous = latest.filter(|_| self.directives.is_empty());
+        let request = self.request(previous.as_deref());
+        let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
+            Some(stand_in) => match self.ask_once(&request, target).await {
+                Some(answer) => answer,
+                None => return Ok(stand_in),
+            },
+            None => self.ask(&request, target).await?,
+        };
+        // What was held back was made at the end.
+        let began = if self.directives.is_blocking() { now() } else { began };
+        let fetched = match previous {
+            Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
+                previous.renewed(&answer.headers, began, now())
+            }
+            _ => self.understood(answer, began).await,
+        };
+        self.learn(&fetched).await;
+        Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
+    }
+
+    /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
+    fn request(&self, previous: Option<&Fetched>) -> FetchRequest {
+        let mut headers = self.asked.forwarded.clone();
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            headers.remove(name);
+        }
+        if let Some(conditions) = previous.and_then(|p| freshness::conditions(&p.answer.headers)) {
+            headers.extend(conditions);
+        }
+        // GET also for HEAD, which is to have the length of the rewritten text.
+        FetchRequest::get(self.directives.added_to(&self.plain), headers)
+    }
+
+    /// Asks with the patience of a player who has nothing else.
+    async fn ask(
+        &self,
+        request: &FetchRequest,
+        target: Duration,
+    ) -> Result<PlaylistAnswer, OriginError> {
+        let meter = &self.front.status.meter;
+        meter.add(|c| &c.origin_requests, 1);
+        let answer = if self.directives.is_blocking() {
+            self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
+        } else {
+            self.front.origin.playlist(request).await?
+        };
+        meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+        Ok(answer)
+    }
+
+    /// Asks once and for a target duration; `None` when the one at hand has to do.
+    async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
+        let meter = &self.front.status.meter;
+        meter.add(|c| &c.origin_requests, 1);
+        let attempt = self.front.origin.playlist_once(request);
+        let answer = tokio::time::timeout(patience, attempt).await;
+        let reason = match answer {
+            Ok(Ok(answer)) if !retry::is_retryable_status(answer.status.as_u16()) => {
+                meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+                return Some(answer);
+            }
+            Ok(Ok(answer)) => answer.status.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the origin is slow".to_owned(),
+        };
+        let url = redact::url(&self.plain);
+        tracing::info!(url, reason, "an older playlist stands in for one that does not come");
+        None
+    }
+
+    /// What an answer is, with its text decompressed.
+    async fn understood(&self, mut answer: PlaylistAnswer, began: Instant) -> Fetched {
+        answer.final_url = directives::split(&answer.final_url).0;
+        let came = now();
+        let mut fetched = Fetched {
+            answer,
+            content: Content::Other,
+            imported: self.front.registry.imported(self.asked.credentials, &self.plain),
+            edge: None,
+            target: None,
+            is_delta: false,
+            began,
+            came,
+            variant: self.variant,
+        };
+        if fetched.answer.status != StatusCode::OK {
+            return fetched;
+        }
+        if fetched.answer.body.len() <= QUICK_BYTES_MAX {
+            read(&mut fetched);
+            return fetched;
+        }
+        let mut read_aside = fetched.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            read(&mut read_aside);
+            read_aside
+        });
+        reading.await.unwrap_or_else(|_| {
+            fetched.content = Content::Unusable("the playlist was not read".to_owned());
+            fetched
+        })
+    }
+
+    /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
+    async fn learn(&self, fetched: &Fetched) {
+        let registry = &self.front.registry;
+        let Content::Text(read) = &fetched.content else { return };
+        let credentials = self.asked.credentials;
+        // A redirect can bring a user name and password; no stream or swarm is named by them.
+        let mut final_url = fetched.answer.final_url.clone();
+        let is_named_with_user = UserInfo::take(&mut final_url).is_some();
+        match read {
+            Ok(Playlist::Multivariant(multivariant)) => {
+                registry.learn_multivariant(credentials, &final_url, multivariant);
+            }
+            Ok(Playlist::Media(timeline)) => {
+                let mut timeline = timeline.clone();
+                if fetched.is_delta && !self.fill_in(&mut timeline) {
+                    return;
+                }
+                let is_authorized = self.asked.forwarded.contains_key(AUTHORIZATION);
+                let may_share = !is_named_with_user && !is_authorized;
+                let plain = &self.plain;
+                registry.learn_media(credentials, may_share, plain, &final_url, timeline).await;
+            }
+            // It can still be played, if not shared.
+            Err(error) => {
+                let url = redact::url(&self.plain);
+                tracing::info!(url, %error, "a playlist is not understood");
+            }
+        }
+    }
+
+    /// Puts the segments in again that a delta update leaves out, if all of them are known.
+    fn fill_in(&self, timeline: &mut Timeline) -> bool {
+        let latest = self.front.playlists.held().latest(&self.key, self.variant);
+        let known = latest.as_ref().map(|latest| &latest.content);
+        let Some(Content::Text(Ok(Playlist::Media(known)))) = known else { return false };
+        let Some(first) = timeline.segments.first().map(|segment| segment.id) else { return false };
+        let oldest = SegmentId(timeline.media_sequence);
+        let skipped = known.segments.iter().filter(|s| (oldest..first).contains(&s.id)).cloned();
+        let mut all: Vec<_> = skipped.collect();
+        let is_whole = all.len() as u64 == first.0 - oldest.0;
+        all.append(&mut timeline.segments);
+        timeline.segments = all;
+        is_whole
+    }
+}
+
+/// Reads what has come, and leaves its text without compression and byte order mark as body.
+fn read(fetched: &mut Fetched) {
+    let answer = &mut fetched.answer;
+    let body = match decode::decode(&answer.headers, &answer.body, PLAYLIST_BYTES_MAX) {
+        Ok(body) => body,
+        Err(Undecodable::Unknown) => return,
+        Err(error) => {
+            fetched.content = Content::Unusable(format!("the playlist cannot be read: {error}"));
+            return;
+        }
+    };
+    let text = match playlist::check(&body) {
+        Ok(text) => text,
+        Err(error) => {
+            fetched.content = Content::Unusable(error.to_string());
+            return;
+        }
+    };
+    let mut base = answer.final_url.clone();
+    let _ = UserInfo::take(&mut base);
+    let read = playlist::read(&text, &base, &fetched.imported);
+    if let Ok(Playlist::Media(timeline)) = &read {
+        fetched.edge = Some(Edge::of(timeline, &text));
+        fetched.target = (!timeline.is_ended).then_some(timeline.target_duration);
+        fetched.is_delta = text.lines().any(|line| line.starts_with("#EXT-X-SKIP:"));
+    }
+    answer.body = if body.starts_with(MARK) { body.slice(MARK.len()..) } else { body.clone() };
+    fetched.content = Content::Text(read);
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,195 @@
+//! Segments: opened in their stream, given out as they arrive, in the range the player asked for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, SET_COOKIE,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::answer::{Front, refuse};
+use super::body::{self, Body};
+use super::cache_status;
+use super::error::Problem;
+use super::headers::{self, BodyIs};
+use super::proxy::Asked;
+use super::range::{self, RangeSpec, Resolved};
+use crate::ids::{ByteRange, SegmentId};
+use crate::metrics::Meter;
+use crate::origin::{FetchRequest, Wanted};
+use crate::stream::buffer::{Reader, Source};
+use crate::stream::{Failure, Located, Opening};
+
+/// A segment's place in the resource that the player asked for.
+struct Slice {
+    segment: SegmentId,
+    /// Its part of the resource; `None` for all of it.
+    part: Option<ByteRange>,
+    /// What the player wants, counted from the segment's first byte.
+    wanted: RangeSpec,
+    /// Size of the resource, where the playlist tells it.
+    resource_size: Option<u64>,
+}
+
+/// Answers with a segment; `None` when the request does not fall into one, to be passed through.
+pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Option<Response<Body>> {
+    let slice = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
+    let mut forwarded = asked.forwarded.clone();
+    // The segment is fetched for everybody, so nobody's conditions count.
+    for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+        forwarded.remove(name);
+    }
+    let request = FetchRequest {
+        wanted: slice.part.map_or(Wanted::Whole, Wanted::Slice),
+        ..FetchRequest::get(asked.url.clone(), forwarded)
+    };
+    let stream = &located.stream;
+    match stream.open(slice.segment, asked.player, request).await {
+        Opening::Held(held) => {
+            let meter = stream.meter();
+            let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);
+            add_origin_headers(response.headers_mut(), &held.headers, asked, false);
+            let status =
+                if held.hand_out() { "hlswarm; hit; detail=peers" } else { "hlswarm; hit" };
+            cache_status(response.headers_mut(), status);
+            let bytes = cut(&slice, &held.bytes);
+            meter.add(|c| &c.cache_bytes, bytes.len() as u64);
+            meter.add(|c| &c.served_bytes, bytes.len() as u64);
+            *response.body_mut() = body::full(bytes);
+            Some(response)
+        }
+        Opening::Arriving(reader) => arriving(front, asked, &slice, reader, stream.meter()).await,
+        Opening::Bypass => None,
+    }
+}
+
+async fn arriving(
+    front: &Arc<Front>,
+    asked: &Asked,
+    slice: &Slice,
+    mut reader: Reader,
+    meter: &Meter,
+) -> Option<Response<Body>> {
+    let known = match reader.head().await {
+        Ok(known) => known,
+        Err(Failure::Encoded) => return None,
+        Err(failure) => return Some(failed(front, asked, &failure)),
+    };
+    if known.total.is_none() && !is_from_start(slice.wanted) {
+        return None;
+    }
+    let mut response = head(slice, known.total, &known.content_type);
+    add_origin_headers(response.headers_mut(), &known.headers, asked, reader.is_first());
+    let detail = match known.source {
+        Source::Peers => "hlswarm; fwd=miss; detail=peers",
+        Source::Origin => "hlswarm; fwd=miss; detail=origin",
+        Source::Both => "hlswarm; fwd=miss; detail=\"peers+origin\"",
+    };
+    cache_status(response.headers_mut(), detail);
+    let (skip, left) = match slice.wanted.resolve(known.total) {
+        Resolved::Whole => (0, known.total),
+        Resolved::Slice { start, end_incl } => (start, Some(end_incl - start + 1)),
+        Resolved::Unsatisfiable => return Some(response),
+    };
+    *response.body_mut() = body::arriving(reader, skip, left, meter.clone());
+    Some(response)
+}
+
+/// Finds the segment that a request falls into.
+fn choose(segments: &[(Option<ByteRange>, SegmentId)], asked: RangeSpec) -> Option<Slice> {
+    if let [(None, segment)] = segments {
+        return Some(Slice { segment: *segment, part: None, wanted: asked, resource_size: None });
+    }
+    // Of a resource that holds many segments the request must lie within one.
+    let RangeSpec::From { first, last: Some(last) } = asked else { return None };
+    let resource_size = segments.iter().filter_map(|(part, _)| Some(part.as_ref()?.end())).max();
+    segments.iter().find_map(|(part, segment)| {
+        let part = (*part)?;
+        let is_within = part.offset <= first && last < part.end();
+        is_within.then(|| Slice {
+            segment: *segment,
+            part: Some(part),
+            wanted: RangeSpec::From { first: first - part.offset, last: Some(last - part.offset) },
+            resource_size,
+        })
+    })
+}
+
+fn is_from_start(wanted: RangeSpec) -> bool {
+    matches!(wanted, RangeSpec::Whole | RangeSpec::From { first: 0, last: None })
+}
+
+/// Status and header fields for a segment of `size` bytes.
+fn head(slice: &Slice, size: Option<u64>, content_type: &str) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    let offset = slice.part.map_or(0, |part| part.offset);
+    let (status, length, range) = match slice.wanted.resolve(size) {
+        Resolved::Whole => (StatusCode::OK, size, None),
+        Resolved::Slice { start, end_incl } => {
+            let whole = slice.resource_size.or(size).map_or("*".to_owned(), |s| s.to_string());
+            let range = format!("bytes {}-{}/{whole}", offset + start, offset + end_incl);
+            (StatusCode::PARTIAL_CONTENT, Some(end_incl - start + 1), Some(range))
+        }
+        Resolved::Unsatisfiable => {
+            let whole = size.map_or("*".to_owned(), |s| s.to_string());
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(0), Some(format!("bytes */{whole}")))
+        }
+    };
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(Ok(value)) = range.as_deref().map(HeaderValue::from_str) {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    response
+}
+
+/// Adds what the origin said of the segment: validators, how long it may be kept, and cookies,
+/// which are only for the player on whose behalf it was asked.
+fn add_origin_headers(head: &mut HeaderMap, origin: &HeaderMap, asked: &Asked, is_asker: bool) {
+    let mut fields = headers::to_player(origin, &asked.url, &asked.prefix, BodyIs::Ours);
+    for name in head.keys() {
+        fields.remove(name);
+    }
+    if !is_asker {
+        fields.remove(SET_COOKIE);
+    }
+    head.extend(fields);
+}
+
+fn cut(slice: &Slice, bytes: &Bytes) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    match slice.wanted.resolve(Some(bytes.len() as u64)) {
+        Resolved::Whole => bytes.clone(),
+        Resolved::Slice { start, end_incl } => bytes.slice(at(start)..at(end_incl + 1)),
+        Resolved::Unsatisfiable => Bytes::new(),
+    }
+}
+
+/// Why there is no segment: the origin's own error unchanged, or ours.
+fn failed(front: &Front, asked: &Asked, failure: &Failure) -> Response<Body> {
+    match failure {
+        Failure::Refused(refusal) => {
+            let mut response = Response::new(body::full(refusal.body.clone()));
+            *response.status_mut() = refusal.status;
+            let mut headers =
+                headers::to_player(&refusal.headers, &asked.url, &asked.prefix, BodyIs::Ours);
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(refusal.body.len()));
+            cache_status(&mut headers, "hlswarm; fwd=miss; detail=origin");
+            front.status.meter.add(|c| &c.served_bytes, refusal.body.len() as u64);
+            *response.headers_mut() = headers;
+            response
+        }
+        Failure::Broken(error) => refuse(Problem::from(&**error)),
+        Failure::Encoded | Failure::Abandoned => refuse(Problem::no_source(failure.to_string())),
+    }
+}
