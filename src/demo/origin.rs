@@ -1,0 +1,112 @@
+//! The demonstration's origin: a small HTTP server with the bundled stream as a film.
+//!
+//! The film is as long as the demonstration: the bundled segments over and over, each round with a
+//! discontinuity and under new names, as if it were new material.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Where the film begins.
+pub const MASTER_PATH: &str = "/demo/master.m3u8";
+/// Media time of one bundled segment.
+pub const SEGMENT_DURATION: Duration = Duration::from_secs(2);
+
+macro_rules! segments {
+    ($($number:literal)+) => {
+        [$(include_bytes!(concat!("stream/seg-", $number, ".ts"))),+]
+    };
+}
+static SEGMENTS: [&[u8]; 16] = segments!(
+    "00" "01" "02" "03" "04" "05" "06" "07" "08" "09" "10" "11" "12" "13" "14" "15"
+);
+
+/// The bytes of the film's segment `number`.
+pub fn segment(number: usize) -> &'static [u8] {
+    SEGMENTS[number % SEGMENTS.len()]
+}
+
+/// Serves a film of at least `length`, until dropped.
+pub async fn serve(listener: TcpListener, length: Duration) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let service =
+            service_fn(move |request| async move { Ok::<_, Infallible>(answer(&request, length)) });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        connections.spawn(async move {
+            // A viewer that breaks off is none of the origin's business.
+            let _ = connection.await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+fn answer(request: &Request<Incoming>, length: Duration) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let (content_type, body) = if path == MASTER_PATH {
+        ("application/vnd.apple.mpegurl", Bytes::from_static(master().as_bytes()))
+    } else if path == "/demo/media.m3u8" {
+        ("application/vnd.apple.mpegurl", media(length).into())
+    } else if let Some(number) = number(path) {
+        ("video/mp2t", Bytes::from_static(segment(number)))
+    } else {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
+    };
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn master() -> &'static str {
+    "#EXTM3U\n#EXT-X-VERSION:3\n\
+     #EXT-X-STREAM-INF:BANDWIDTH=1200000,RESOLUTION=640x360,CODECS=\"avc1.42c01e,mp4a.40.2\"\n\
+     media.m3u8\n"
+}
+
+fn media(length: Duration) -> String {
+    let mut text = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n\
+                    #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+        .to_owned();
+    let count = length.as_secs().div_ceil(SEGMENT_DURATION.as_secs());
+    for number in 0..count {
+        if number > 0 && number % SEGMENTS.len() as u64 == 0 {
+            text.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        // Writing into a string cannot fail.
+        let _ =
+            write!(text, "#EXTINF:{:.1},\nsegment-{number}.ts\n", SEGMENT_DURATION.as_secs_f64());
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}
+
+fn number(path: &str) -> Option<usize> {
+    path.strip_prefix("/demo/segment-")?.strip_suffix(".ts")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_film_is_as_long_as_the_demonstration_and_its_segments_are_transport_streams() {
+        let text = media(Duration::from_secs(70));
+        assert_eq!(text.matches("#EXTINF").count(), 35);
+        assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 2);
+        assert_eq!(number("/demo/segment-34.ts"), Some(34));
+        assert!((0..16).all(|n| segment(n)[0] == 0x47 && segment(n).len().is_multiple_of(188)));
+    }
+}
