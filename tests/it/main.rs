@@ -1,0 +1,25 @@
+//! Integration tests over real loopback sockets, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod origin;
+mod origin_fetch;
+mod resource;
+mod sharing;
+
+mod ask;
+mod bad_input;
+mod command_line;
+mod front_door;
+mod odd_clients;
+mod oversize;
+mod program;
+mod secrets;
+mod signals;
+mod status_api;
+mod variables;
+
+mod delivery;
+mod origin_kinds;
+mod origin_patience;
+mod origin_proxy;

@@ -1,0 +1,175 @@
+//! Live streams whose playlist the test moves on.
+
+use super::world::{Player, Tracker, config, lone_daemon, transport_stream};
+use crate::origin::TestOrigin;
+use crate::resource::Resource;
+use bytes::Bytes;
+use hlswarm::daemon::Daemon;
+use hlswarm::playlist::timeline::Segment;
+use std::fmt::Write;
+use url::Url;
+
+const HIT: &str = "hlswarm; hit";
+
+/// A channel: a window of `window` segments over an endless programme.
+struct Channel {
+    origin: TestOrigin,
+    window: u64,
+    /// Names are used again after so many segments; 0: never.
+    ring: u64,
+    has_tokens: bool,
+}
+
+impl Channel {
+    async fn start(window: u64, ring: u64, has_tokens: bool) -> Self {
+        Self { origin: TestOrigin::start().await, window, ring, has_tokens }
+    }
+
+    fn url(&self) -> Url {
+        self.origin.url("/live/index.m3u8")
+    }
+
+    fn path(&self, number: u64) -> String {
+        let name = if self.ring > 0 { number % self.ring } else { number };
+        format!("/live/seg-{name}.ts")
+    }
+
+    fn bytes(number: u64) -> Bytes {
+        transport_stream(100, number)
+    }
+
+    /// The newest segment is `last` from now on; `edition` goes into the tokens.
+    fn go_to(&self, last: u64, edition: u32) {
+        let first = last + 1 - self.window;
+        let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+        for number in first..=last {
+            let path = self.path(number);
+            self.origin.put(&path, Resource::new("video/mp2t", Self::bytes(number)));
+            let token = if self.has_tokens { format!("?token={edition}") } else { String::new() };
+            write!(text, "#EXTINF:2,\n{path}{token}\n").unwrap();
+        }
+        // What is held for others would hide how the test moves on.
+        let playlist = Resource::playlist(&text).header("cache-control", "no-cache");
+        self.origin.put("/live/index.m3u8", playlist);
+    }
+
+    /// Reads the playlist and gets the newest segment; where it came from.
+    async fn watch_newest(&self, player: &Player) -> String {
+        let newest = player.timeline(&self.url()).await.segments.pop().unwrap();
+        expect(player, &newest).await
+    }
+}
+
+/// Gets a segment and compares it; where it came from.
+async fn expect(player: &Player, segment: &Segment) -> String {
+    let answer = player.segment(segment).await;
+    assert_eq!((answer.status, answer.is_cut), (200, false));
+    let number = segment.id.0;
+    assert!(answer.body == Channel::bytes(number), "{number} wrong from {}", answer.source());
+    answer.source().to_owned()
+}
+
+#[tokio::test]
+async fn a_viewer_gets_new_segments_from_another_as_they_appear() {
+    let (channel, tracker) = (Channel::start(4, 0, false).await, Tracker::start().await);
+    channel.go_to(103, 0);
+    let config = config(&[&tracker.url()]);
+    let (first, second) =
+        (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
+    let players = [Player::of(&first), Player::of(&second)];
+    for player in &players {
+        for segment in player.timeline(&channel.url()).await.segments {
+            expect(player, &segment).await;
+        }
+        player.stats_until("live", |stats| stats["streams"][0]["kind"] == "live").await;
+    }
+    for player in &players {
+        player.peer_met().await;
+    }
+    for number in 104..109 {
+        channel.go_to(number, 0);
+        for player in &players {
+            channel.watch_newest(player).await;
+        }
+        assert_eq!(channel.origin.requests_for(&channel.path(number)).len(), 1, "{number}");
+    }
+    assert!(second.totals().peer_bytes >= 5 * Channel::bytes(0).len() as u64);
+}
+
+#[tokio::test]
+async fn names_used_again_never_bring_old_bytes() {
+    let (channel, tracker) = (Channel::start(3, 4, false).await, Tracker::start().await);
+    let config = config(&[&tracker.url()]);
+    let (first, second) =
+        (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
+    let players = [Player::of(&first), Player::of(&second)];
+    for number in 5..12 {
+        channel.go_to(number, 0);
+        for player in &players {
+            for segment in player.timeline(&channel.url()).await.segments {
+                expect(player, &segment).await;
+            }
+        }
+        if number == 5 {
+            for player in &players {
+                player.peer_met().await;
+            }
+        }
+    }
+    assert!(second.totals().peer_segments >= 5, "{:?}", second.totals());
+}
+
+#[tokio::test]
+async fn a_packager_that_begins_anew_never_brings_old_bytes() {
+    let channel = Channel::start(3, 4, false).await;
+    let daemon = lone_daemon().await;
+    let player = Player::of(&daemon);
+    for number in [50, 51, 52, 3, 4, 5, 90, 91] {
+        channel.go_to(number, 0);
+        for segment in player.timeline(&channel.url()).await.segments {
+            expect(&player, &segment).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_change_with_each_playlist_cost_no_held_segment() {
+    let (channel, daemon) = (Channel::start(3, 0, true).await, lone_daemon().await);
+    let player = Player::of(&daemon);
+    for (edition, number) in (0..).zip([7, 7, 8, 8, 9, 9]) {
+        channel.go_to(number, edition);
+        let timeline = player.timeline(&channel.url()).await;
+        let token = format!("token={edition}");
+        assert!(timeline.segments.iter().all(|s| s.url.query() == Some(&token)));
+        let (newest, known) = timeline.segments.split_last().unwrap();
+        for segment in known {
+            let source = expect(&player, segment).await;
+            assert!(edition == 0 || source == HIT, "{source}");
+        }
+        let source = expect(&player, newest).await;
+        assert_eq!(source == HIT, edition % 2 == 1, "{source}");
+    }
+    for number in 5..=9 {
+        let seen = channel.origin.requests_for(&channel.path(number));
+        assert_eq!(seen.len(), 1, "segment {number}");
+        assert!(seen[0].query.as_deref().is_some_and(|query| query.starts_with("token=")));
+    }
+}
+
+#[tokio::test]
+async fn viewers_with_different_tokens_share() {
+    let (channel, tracker) = (Channel::start(6, 0, true).await, Tracker::start().await);
+    let config = config(&[&tracker.url()]);
+    let (first, second) =
+        (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
+    for (edition, daemon) in (0..).zip([&first, &second]) {
+        channel.go_to(20, edition);
+        let mut url = channel.url();
+        url.set_query(Some(&format!("viewer={edition}")));
+        let player = Player::of(daemon);
+        for segment in player.timeline(&url).await.segments {
+            expect(&player, &segment).await;
+        }
+    }
+    assert!(second.totals().peer_segments >= 5, "{:?}", second.totals());
+}
