@@ -1,0 +1,51 @@
+#!/bin/bash
+# Installs what the player tests need: players, an origin server and two npm packages.
+#
+# Idempotent: nothing is fetched when everything is there. Needs root only when a Debian package
+# is missing. The npm packages go to target/players, never into the system.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# command:package - a present command of any provenance is as good as Debian's own.
+wanted=(
+  ffmpeg:ffmpeg mpv:mpv cvlc:vlc nginx:nginx-light chromium:chromium
+  node:nodejs npm:npm ps:procps ss:iproute2 setpriv:util-linux
+)
+missing=()
+for pair in "${wanted[@]}"; do
+  # Debian keeps nginx in a directory that is not on every user's path.
+  PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+  echo "installing ${missing[*]}"
+  # Exit status 101 here keeps the packages from starting services (nginx would take port 80).
+  policy=/usr/sbin/policy-rc.d
+  placed=
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+    placed=yes
+  fi
+  trap '[ -z "$placed" ] || "${sudo[@]}" rm -f "$policy"' EXIT
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+npm_dir=target/players
+npm_wanted='hls.js@1.6.13 bittorrent-tracker@11.2.3'
+if [ "$(cat "$npm_dir/installed" 2>/dev/null)" != "$npm_wanted" ]; then
+  echo "installing $npm_wanted into $npm_dir"
+  mkdir -p "$npm_dir"
+  [ -e "$npm_dir/package.json" ] || echo '{"private":true,"type":"module"}' >"$npm_dir/package.json"
+  # Without install scripts: an optional native WebRTC dependency of the tracker does not build,
+  # and its server does not need it.
+  # shellcheck disable=SC2086 # one argument per package
+  npm install --prefix "$npm_dir" --ignore-scripts --omit=optional --no-audit --no-fund \
+    --silent $npm_wanted
+  echo "$npm_wanted" >"$npm_dir/installed"
+fi
+echo "players: all installed"

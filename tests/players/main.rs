@@ -1,0 +1,18 @@
+//! Real players, a real origin server and real trackers around the `hlswarm` program.
+//!
+//! Run by `cargo test --test players -- --test-threads=1`, never by a plain `cargo test`: it takes
+//! minutes and the tools that `tests/install-players.sh` installs. A test whose tools are missing
+//! says `SKIPPED` and passes, except with `CI=true`. Everything happens on 127.0.0.1.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::print_stdout, reason = "a failed test shows the logs of its processes")]
+
+mod faults;
+mod http;
+mod page;
+mod players;
+mod process;
+mod sharing;
+mod streams;
+mod watching;
+mod world;
