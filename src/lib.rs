@@ -58,9 +58,10 @@
 //! # Memory
 //!
 //! Segments take at most `cache.bytes_max` + `cache.in_flight_bytes_max`, and 4 MiB for each
-//! segment that is relayed because it is too large to keep. A playlist being rewritten takes at
-//! most its 10 MiB four times over, all held ones 72 MiB; a connected peer up to 17 MiB of unread
-//! messages.
+//! segment that is relayed because it is too large to keep. What a peer is sending is held back
+//! until it is checked whole, so each connected peer may add one segment
+//! (`cache.segment_bytes_max`) and 16 MiB of unread messages. A playlist is at most 10 MiB, and
+//! 40 MiB when rewritten; the models read from it come on top for as long as it is read.
 
 pub mod cache;
 pub mod cli;
