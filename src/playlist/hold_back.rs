@@ -43,17 +43,27 @@ pub struct HeldBack {
     pub media: Duration,
 }
 
+/// Media sequence number of a playlist's last segment; `None` where it has none.
+pub fn last_sequence(text: &str) -> Option<u64> {
+    let count = lines::lines(text).filter(|line| line.is_uri()).count() as u64;
+    first_sequence(text).checked_add(count.checked_sub(1)?)
+}
+
 /// The checked media playlist `text` without the newest segments that together play for at most
-/// `delay`. `None` where nothing can be held back: the playlist has ended or is of low latency, it
-/// would become too short to play, or its last segment alone plays longer.
-pub fn hold_back(text: &str, delay: Duration) -> Option<HeldBack> {
+/// `delay`; what was `shown` before, up to that media sequence number, stays. `None` where nothing
+/// can be held back: the playlist has ended or is of low latency, it would become too short to
+/// play, or its last segment alone plays longer.
+pub fn hold_back(text: &str, delay: Duration, shown: Option<u64>) -> Option<HeldBack> {
     let segments = live_segments(text)?;
     let target = target(text)?;
+    let first = first_sequence(text);
+    let shown = shown.map_or(0, |last| last.saturating_add(1).saturating_sub(first));
+    let kept_min = SEGMENTS_KEPT_MIN.max(usize::try_from(shown).unwrap_or(usize::MAX));
     let (mut kept, mut media) = (segments.len(), Duration::ZERO);
     let mut rest: Duration = segments.iter().map(|segment| segment.duration).sum();
     while let Some(last) = kept.checked_sub(1).and_then(|index| segments.get(index)) {
         rest = rest.saturating_sub(last.duration);
-        let is_too_short = kept <= SEGMENTS_KEPT_MIN || rest < target * TARGETS_KEPT_MIN;
+        let is_too_short = kept <= kept_min || rest < target * TARGETS_KEPT_MIN;
         if media + last.duration > delay || is_too_short {
             break;
         }
@@ -78,6 +88,8 @@ fn live_segments(text: &str) -> Option<Vec<Entry>> {
     for line in lines::lines(text) {
         match line.tag() {
             Some(tag) if RULE_OUT.contains(&tag.name) => return None,
+            // Who asks for the next segment by number would get the answer at once, over and over.
+            Some(tag) if tag.attribute("CAN-BLOCK-RELOAD") == Some("YES") => return None,
             Some(tag) if tag.name == "EXTINF" => duration = seconds(tag.value)?,
             None if line.is_uri() => {
                 let end = line_end(text, line);
@@ -97,9 +109,17 @@ fn line_end(text: &str, line: Line<'_>) -> usize {
 }
 
 fn target(text: &str) -> Option<Duration> {
+    seconds(value(text, "EXT-X-TARGETDURATION")?)
+}
+
+fn first_sequence(text: &str) -> u64 {
+    value(text, "EXT-X-MEDIA-SEQUENCE").and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+/// What stands behind a tag, the last of that name.
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let tags = lines::lines(text).filter_map(Line::tag);
-    let target = tags.filter(|tag| tag.name == "EXT-X-TARGETDURATION").last()?;
-    seconds(target.value)
+    tags.filter(|tag| tag.name == name).last().map(|tag| tag.value)
 }
 
 fn seconds(value: &str) -> Option<Duration> {
@@ -153,7 +173,7 @@ mod tests {
     #[test]
     fn the_newest_segments_go_with_the_tags_that_are_theirs() {
         let text = live(21, &[4000; 8]) + "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-01-01\"\n";
-        let held = hold_back(&text, Duration::from_secs(16)).unwrap();
+        let held = hold_back(&text, Duration::from_secs(16), None).unwrap();
         assert_eq!((held.segments, held.media), (4, Duration::from_secs(16)));
         let expected =
             live(21, &[4000; 4]) + "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-01-01\"\n";
@@ -162,22 +182,22 @@ mod tests {
 
     #[test]
     fn a_discontinuity_stays_with_the_segment_behind_it() {
-        let held = hold_back(&live(20, &[4000; 7]), Duration::from_secs(8)).unwrap();
+        let held = hold_back(&live(20, &[4000; 7]), Duration::from_secs(8), None).unwrap();
         assert!(held.text.ends_with("seg24.ts\n"), "{}", held.text);
         assert_eq!(held.text.matches("DISCONTINUITY").count(), 1);
     }
 
     #[test]
     fn enough_is_left_to_play() {
-        assert_eq!(hold_back(&live(1, &[4000; 3]), Duration::from_secs(8)), None);
-        let held = hold_back(&live(1, &[4000; 4]), Duration::from_secs(8)).unwrap();
+        assert_eq!(hold_back(&live(1, &[4000; 3]), Duration::from_secs(8), None), None);
+        let held = hold_back(&live(1, &[4000; 4]), Duration::from_secs(8), None).unwrap();
         assert_eq!(held.segments, 1);
-        assert_eq!(hold_back(&live(1, &[2000; 6]), Duration::from_secs(8)), None);
+        assert_eq!(hold_back(&live(1, &[2000; 6]), Duration::from_secs(8), None), None);
     }
 
     #[test]
     fn a_segment_longer_than_the_delay_is_not_held_back() {
-        assert_eq!(hold_back(&live(1, &[4000; 8]), Duration::from_secs(3)), None);
+        assert_eq!(hold_back(&live(1, &[4000; 8]), Duration::from_secs(3), None), None);
     }
 
     #[test]
@@ -186,14 +206,25 @@ mod tests {
             ["EXT-X-ENDLIST", "EXT-X-PART-INF:PART-TARGET=1", "EXT-X-SKIP:SKIPPED-SEGMENTS=2"]
         {
             let text = live(1, &[4000; 9]) + "#" + tag + "\n";
-            assert_eq!(hold_back(&text, Duration::from_secs(8)), None, "{tag}");
+            assert_eq!(hold_back(&text, Duration::from_secs(8), None), None, "{tag}");
         }
+    }
+
+    #[test]
+    fn what_was_shown_before_stays() {
+        let text = live(21, &[4000; 8]);
+        assert_eq!(last_sequence(&text), Some(28));
+        let held = hold_back(&text, Duration::from_secs(16), Some(26)).unwrap();
+        assert_eq!((held.segments, last_sequence(&held.text)), (2, Some(26)));
+        assert_eq!(hold_back(&text, Duration::from_secs(16), Some(28)), None);
+        let began_anew = hold_back(&text, Duration::from_secs(16), Some(7)).unwrap();
+        assert_eq!(began_anew.segments, 4);
     }
 
     #[test]
     fn carriage_returns_stay() {
         let text = live(1, &[4000; 6]).replace('\n', "\r\n");
-        let held = hold_back(&text, Duration::from_secs(8)).unwrap();
+        let held = hold_back(&text, Duration::from_secs(8), None).unwrap();
         assert_eq!(held.text, live(1, &[4000; 4]).replace('\n', "\r\n"));
     }
 
@@ -205,7 +236,7 @@ mod tests {
             "#EXTM3U\n#EXT-X-TARGETDURATION:-4\n#EXTINF:4,\na\n#EXTINF:4,\nb\n",
             "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:1e300,\na\n#EXTINF:nan,\nb\n",
         ] {
-            assert_eq!(hold_back(text, Duration::from_secs(60)), None, "{text}");
+            assert_eq!(hold_back(text, Duration::from_secs(60), None), None, "{text}");
         }
     }
 
@@ -217,7 +248,7 @@ mod tests {
             delay_ms in 0_u64..30_000,
         ) {
             let text = live(first, &durations);
-            if let Some(held) = hold_back(&text, Duration::from_millis(delay_ms)) {
+            if let Some(held) = hold_back(&text, Duration::from_millis(delay_ms), None) {
                 prop_assert!(text.starts_with(&held.text));
                 prop_assert!(held.media <= Duration::from_millis(delay_ms));
                 let (shown, all) = (read(&held.text), read(&text));
@@ -242,7 +273,7 @@ mod tests {
                 end = (end + added).min(durations.len());
                 begin = (begin + dropped).min(end);
                 let text = live(begin as u64, &durations[begin..end]);
-                let hidden = hold_back(&text, delay).map_or(0, |held| held.segments);
+                let hidden = hold_back(&text, delay, None).map_or(0, |held| held.segments);
                 prop_assert!(end - hidden >= reached);
                 reached = end - hidden;
             }
@@ -250,7 +281,7 @@ mod tests {
 
         #[test]
         fn no_text_upsets_it(text in "\\PC*", delay_ms in 0_u64..100_000) {
-            let _ = hold_back(&text, Duration::from_millis(delay_ms));
+            let _ = hold_back(&text, Duration::from_millis(delay_ms), None);
         }
     }
 }
