@@ -13,6 +13,7 @@ use url::Url;
 
 pub mod setting;
 
+use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
 use setting::{Described, settings};
 
@@ -94,6 +95,10 @@ settings! {
         /// Longest wait in milliseconds, when a stream starts and its swarm has other members, for
         /// one of them to answer before the origin is asked (0 to 5,000; 0 asks at once).
         join_wait_ms: u64 = 1_000, in 0..=5_000;
+        /// Seconds by which players of a live stream are kept behind its edge, so that peers have
+        /// the time to get what they ask for (0 to 120; 0 turns it off). "auto" is two target
+        /// durations while there are peers.
+        live_delay_s: LiveDelay = LiveDelay::Automatic;
         /// Seconds for which a stream is still shared after its last player (0 to 86,400).
         linger_s: u64 = 30, in 0..=86_400;
         /// Local IP addresses to connect from; empty means every network interface, and loopback

@@ -203,7 +203,7 @@ fn front(
         trackers,
         is_draining: AtomicBool::new(false),
     };
-    Ok(Front::new(door(config), registry, origin, status))
+    Ok(Front::new(door(config), registry, origin, status, config.p2p.live_delay_s))
 }
 
 fn door(config: &Config) -> FrontDoor {

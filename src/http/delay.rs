@@ -69,7 +69,7 @@ impl Delays {
     /// What a player that asks now is to be shown.
     pub fn settle(
         &mut self,
-        key: Key,
+        key: &Key,
         target: Duration,
         standing: Standing,
         now: Instant,
@@ -79,11 +79,10 @@ impl Delays {
             LiveDelay::Automatic if standing.peers > 0 => target * AUTOMATIC_TARGETS,
             LiveDelay::Automatic => Duration::ZERO,
         };
-        let joins = |entry: &Entry| {
-            now.saturating_duration_since(entry.asked_at) > target * ABSENT_TARGETS
-        };
-        let Some(entry) = self.players.get_mut(&key).filter(|entry| !joins(entry)) else {
-            self.players.put(key, Entry { delay: wanted, shown: None, asked_at: now });
+        let joins =
+            |entry: &Entry| now.saturating_duration_since(entry.asked_at) > target * ABSENT_TARGETS;
+        let Some(entry) = self.players.get_mut(key).filter(|entry| !joins(entry)) else {
+            self.players.put(key.clone(), Entry { delay: wanted, shown: None, asked_at: now });
             return Show { delay: wanted, shown: None };
         };
         entry.asked_at = now;
@@ -153,7 +152,7 @@ mod tests {
     }
 
     fn delay(delays: &mut Delays, standing: Standing, now: Instant) -> u64 {
-        delays.settle(key(), TARGET, standing, now).delay.as_secs()
+        delays.settle(&key(), TARGET, standing, now).delay.as_secs()
     }
 
     #[test]
@@ -191,7 +190,7 @@ mod tests {
     #[test]
     fn what_was_set_is_kept_to() {
         let mut delays = Delays::new("4.5".parse().unwrap());
-        let show = delays.settle(key(), TARGET, standing(0, 0), Instant::now());
+        let show = delays.settle(&key(), TARGET, standing(0, 0), Instant::now());
         assert_eq!(show.delay, Duration::from_millis(4500));
         assert!(Delays::new("0".parse().unwrap()).is_off());
         for text in ["", "-1", "121", "nan", "soon"] {
@@ -206,7 +205,7 @@ mod tests {
         delay(&mut delays, standing(0, 0), now);
         delays.shown(&key(), 41);
         let later = now + TARGET * (ABSENT_TARGETS + 1);
-        let show = delays.settle(key(), TARGET, standing(1, 0), later);
+        let show = delays.settle(&key(), TARGET, standing(1, 0), later);
         assert_eq!(show, Show { delay: TARGET * 2, shown: None });
     }
 
@@ -216,7 +215,7 @@ mod tests {
         let mut delays = Delays::new(LiveDelay::Automatic);
         delay(&mut delays, standing(0, 0), now);
         delays.shown(&key(), 41);
-        assert_eq!(delays.settle(key(), TARGET, standing(1, 8), now).shown, Some(41));
+        assert_eq!(delays.settle(&key(), TARGET, standing(1, 8), now).shown, Some(41));
     }
 
     #[test]
@@ -224,7 +223,7 @@ mod tests {
         let mut delays = Delays::new(LiveDelay::Automatic);
         for player in 0..5000 {
             let key = (PlayerId(player), 0, String::new());
-            delays.settle(key, TARGET, standing(1, 0), Instant::now());
+            delays.settle(&key, TARGET, standing(1, 0), Instant::now());
         }
         assert_eq!(delays.players.len(), PLAYERS_MAX.get());
     }

@@ -18,7 +18,7 @@ use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::shape::Shapes;
 use super::signalling::{Opened, Report, Roster};
-use super::{Command, Figures, Open, Opening, Parts, Profile};
+use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
@@ -198,6 +198,11 @@ impl Actor {
                 self.note_player(segment, player);
                 self.feed(Input::Demanded { segment, player });
                 self.feed(Input::Handed { segment, player });
+            }
+            Command::Standing(player, reply) => {
+                let buffered = self.swarm.buffered(player, Instant::now().into_std());
+                // Whoever asked may have gone.
+                let _ = reply.send(Standing { peers: self.peers.len(), buffered });
             }
             Command::Figures(reply) => {
                 let figures = Figures {

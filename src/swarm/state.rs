@@ -4,7 +4,7 @@
 //! `schedule` who brings it. Driven by the stream actor.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::demand::Players;
 use super::have::Have;
@@ -14,7 +14,7 @@ use super::transfer::{Source, Transfer};
 use super::upload::Uploads;
 use super::window::Window;
 use super::{Config, Expected, Input, Output, PeerStatus, Reason, Status};
-use crate::ids::{PeerId, PeerKey, SegmentId};
+use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 
 /// One rendition's swarm as this member sees it.
 #[derive(Debug)]
@@ -130,6 +130,11 @@ impl Swarm {
         let download = self.peers.get(&peer)?.download.as_ref()?;
         let offset = self.transfers.get(&download.segment)?.have;
         Some(Expected { segment: download.segment, offset, remaining: download.remaining()? })
+    }
+
+    /// Media that a player has received and not played yet, as far as can be told.
+    pub fn buffered(&self, player: PlayerId, now: Instant) -> Duration {
+        self.players.buffered(now.max(self.now), player)
     }
 
     /// The connected peers.
