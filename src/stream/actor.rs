@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,8 @@ pub struct Actor {
     /// Until when the players' last known buffers last.
     pub(super) playing_until: Instant,
     pub(super) links: LinkContext,
+    /// Tells the links whether a player needs the connection for itself.
+    hurry: watch::Sender<bool>,
     pub(super) evictions: Arc<Evictions>,
     pub(super) attention: Arc<Notify>,
     pub(super) cancel: CancellationToken,
@@ -93,6 +95,7 @@ impl Actor {
         let (link_events, links) = mpsc::channel(EVENTS_MAX);
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
+        let hurry = watch::Sender::new(false);
         let mut seed = [0; 8];
         if crate::ids::fill_random(&mut seed).is_err() {
             tracing::warn!("no random source: choices between peers are predictable");
@@ -118,9 +121,12 @@ impl Actor {
             links: LinkContext {
                 events: link_events,
                 meter: meter.clone(),
+                pace: parts.pace.clone(),
+                hurry: hurry.subscribe(),
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             },
+            hurry,
             evictions: parts.cache.evictions(profile.id),
             playing_until: now,
             shapes: Shapes::expect(&timeline.segments),
@@ -315,5 +321,8 @@ impl Actor {
                 Output::Fail { segment } => self.arriving.fail(segment),
             }
         }
+        let is_in_a_hurry = self.swarm.is_in_a_hurry();
+        self.hurry
+            .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
 }

@@ -11,11 +11,13 @@ pub mod buffer;
 mod download;
 mod failure;
 mod link;
+mod pace;
 mod peers;
 mod registry;
 mod segments;
 mod shape;
 mod signalling;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +41,7 @@ use buffer::Reader;
 pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
+pub use pace::Pace;
 pub use registry::{Located, Registry};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
@@ -58,6 +61,8 @@ pub struct Parts {
     pub connector: Option<Arc<dyn Connector>>,
     /// Where peers are met.
     pub trackers: Vec<TrackerSession>,
+    /// How fast peers are served.
+    pub pace: Arc<Pace>,
     /// How the core decides.
     pub swarm: swarm::Config,
     /// Connections to peers, for each stream.

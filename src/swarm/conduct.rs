@@ -82,6 +82,12 @@ impl Swarm {
         readers.iter().map(due).min()
     }
 
+    /// Whether there is no more time for a segment than fetching it may take.
+    pub(super) fn is_due_soon(&self, segment: SegmentId) -> bool {
+        let margin = margin(&self.config, self.downlink, self.window.size_guess(segment));
+        self.due(segment).is_some_and(|due| due <= self.now + margin)
+    }
+
     /// The plan for everything wanted, and the segments that are.
     fn decide(&self) -> (Vec<Decision>, BTreeSet<SegmentId>) {
         let mut demands: Vec<_> =

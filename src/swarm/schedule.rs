@@ -265,7 +265,7 @@ impl Ask<'_> {
         self.holders().any(|c| c.key == key && c.peer.throughput.get().is_some())
     }
 
-    /// The fastest free holder: one that should be done by `finish_by`, if that is given. A peer
+    /// The fastest free holder, of those on the local network if any is: one that should be done by `finish_by`, if that is given. A peer
     /// not measured yet is taken for average: proven ones come first, but everyone gets a chance.
     /// Holders that failed at this segment are asked again only when the origin has failed too.
     fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
@@ -289,7 +289,7 @@ impl Ask<'_> {
         let rank = |c: &&Candidate| {
             let rate = c.peer.throughput.get().unwrap_or(average);
             let tie = mix(s.seed ^ mix(self.want.segment.0) ^ u64::from(c.key.0));
-            (!has_failed(c.key), c.peer.download.is_none(), rate as u64, tie)
+            (!has_failed(c.key), c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
         let candidates = self.holders().filter(is_free).filter(is_in_time);
         candidates.filter(|c| may_retry || !has_failed(c.key)).max_by_key(rank).map(|c| c.key)

@@ -12,4 +12,5 @@ mod live;
 mod swarming;
 mod test_peer;
 mod trouble;
+mod upload;
 pub mod world;
