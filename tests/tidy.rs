@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "src/tracker/message",
     "src/tracker/relay.rs",
     "src/http/decode.rs",
+    "src/http/delay.rs",
     "src/http/directives.rs",
     "src/http/freshness.rs",
     "src/http/held.rs",

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::arriving::{self, Arriving};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
+use super::manners::Manners;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report, Roster};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
@@ -42,6 +43,7 @@ pub struct Actor {
     /// Added to a wire id to get a segment's id; fixed for the life of the stream.
     pub(super) wire_base: u64,
     pub(super) shapes: Shapes,
+    pub(super) manners: Manners,
     pub(super) arriving: Arriving,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
@@ -129,6 +131,7 @@ impl Actor {
             hurry,
             evictions: parts.cache.evictions(profile.id),
             playing_until: now,
+            manners: Manners::default(),
             shapes: Shapes::expect(&timeline.segments),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -253,6 +256,7 @@ impl Actor {
             let _ = reply.send(Opening::Bypass);
             return;
         };
+        self.manners = Manners::of(&request);
         self.arriving.set_request(segment, request);
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.

@@ -11,6 +11,7 @@ pub mod buffer;
 mod download;
 mod failure;
 mod link;
+mod manners;
 mod pace;
 mod peers;
 mod registry;

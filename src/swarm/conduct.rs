@@ -189,7 +189,8 @@ impl Swarm {
 
     fn fetch(&mut self, segment: SegmentId) {
         self.give_up_peer(segment);
-        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        let size = self.window.size(segment);
+        let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
         transfer.source = Source::Origin { since: self.now, received: 0 };
         self.outputs.push_back(Output::Fetch { segment, from: transfer.have });
         self.have.changed_urgently(self.now);

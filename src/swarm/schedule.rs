@@ -132,14 +132,28 @@ impl Ask<'_> {
         }
     }
 
-    /// Ahead of the players: from an idle peer that holds it, or not at all.
+    /// Ahead of the players: from an idle peer that holds it; else, of a live stream, from the
+    /// origin when it is this member's turn to bring it to the swarm.
     fn ahead(&self) -> Answer {
-        let is_idle =
-            self.want.transfer.is_none_or(|t| t.source == Source::Waiting && !t.is_origin_only);
-        match self.best_peer(false, None).filter(|_| is_idle) {
-            Some(peer) => (Step::Ask(peer), None),
-            None => (Step::Wait, None),
+        let transfer = self.want.transfer;
+        if transfer.is_some_and(|t| t.source != Source::Waiting || t.is_origin_only) {
+            return (Step::Wait, None);
         }
+        if let Some(peer) = self.best_peer(false, None) {
+            return (Step::Ask(peer), None);
+        }
+        let s = self.situation;
+        // Who says nothing yet may hold everything.
+        let is_informed = s.peers.iter().any(|c| c.peer.counts() != (0, 0));
+        let has_failed = transfer.is_some_and(|t| t.origin_failed_at.is_some());
+        if !s.is_live || !s.config.upload || !is_informed || has_failed || self.is_expected() {
+            return (Step::Wait, None);
+        }
+        let turn_at = self.turn_at();
+        if s.now >= turn_at {
+            return (Step::Fetch, None);
+        }
+        (Step::Wait, Some((turn_at, Reason::Ramp)))
     }
 
     fn first_source(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
@@ -175,11 +189,24 @@ impl Ask<'_> {
         if !s.is_live || s.peers.is_empty() {
             return (Step::Fetch, None);
         }
-        let turn_at = self.want.since + ramp(s.me, self.want.segment, s.members, s.config);
+        let turn_at = self.turn_at();
         if s.now >= turn_at {
             return (Step::Fetch, None);
         }
         (Step::Wait, Some((turn_at, Reason::Ramp).min((fallback_at, Reason::Due))))
+    }
+
+    /// When this member is to fetch the segment if nobody is heard to have it.
+    fn turn_at(&self) -> Instant {
+        let s = self.situation;
+        self.want.since + ramp(s.me, self.want.segment, s.members, s.config)
+    }
+
+    /// Whether anybody holds or loads the segment.
+    fn is_expected(&self) -> bool {
+        let segment = self.want.segment;
+        let can = |c: &Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
+        self.situation.peers.iter().any(can)
     }
 
     /// The origin gave up: any holder will do, and a busy one is waited for.
