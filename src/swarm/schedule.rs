@@ -292,8 +292,9 @@ impl Ask<'_> {
         self.holders().any(|c| c.key == key && c.peer.throughput.get().is_some())
     }
 
-    /// The fastest free holder, of those on the local network if any is: one that should be done by `finish_by`, if that is given. A peer
-    /// not measured yet is taken for average: proven ones come first, but everyone gets a chance.
+    /// The fastest free holder, of those on the local network if any is: one that should be done by
+    /// `finish_by`, if that is given. A peer not measured yet is taken for average: proven ones
+    /// come first, but everyone gets a chance.
     /// Holders that failed at this segment are asked again only when the origin has failed too.
     fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
         let s = self.situation;
