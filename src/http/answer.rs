@@ -22,6 +22,7 @@ use super::reload::Playlists;
 use super::route::{Route, route};
 use super::session::{self, Sessions};
 use super::status::{self, Status};
+use super::steering::Steerings;
 use crate::origin::Origin;
 use crate::playlist::proxy_url;
 use crate::stream::Registry;
@@ -38,6 +39,8 @@ pub struct Front {
     pub status: Status,
     /// Playlists held and under way.
     pub playlists: Playlists,
+    /// Streams on several pathways.
+    pub steering: Steerings,
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
     delays: Mutex<Delays>,
@@ -50,6 +53,7 @@ impl Front {
         registry: Registry,
         origin: Origin,
         status: Status,
+        steering: Steerings,
         delay: LiveDelay,
     ) -> Self {
         Self {
@@ -58,6 +62,7 @@ impl Front {
             origin,
             status,
             playlists: Playlists::default(),
+            steering,
             sessions: Mutex::default(),
             delays: Mutex::new(Delays::new(delay)),
         }

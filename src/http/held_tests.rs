@@ -46,7 +46,19 @@ fn fetched(text: &str, now: Instant) -> Fetched {
     };
     let content = Content::Text(content);
     let (began, came, imported) = (now, now, Arc::default());
-    Fetched { answer, content, imported, edge, target, is_delta: false, began, came, variant: 1 }
+    let source = answer.final_url.clone();
+    Fetched {
+        source,
+        answer,
+        content,
+        imported,
+        edge,
+        target,
+        is_delta: false,
+        began,
+        came,
+        variant: 1,
+    }
 }
 
 fn with(mut fetched: Fetched, name: &'static str, value: &'static str) -> Fetched {

@@ -23,6 +23,7 @@ mod segment;
 pub mod server;
 pub mod session;
 pub mod status;
+pub mod steering;
 mod user_info;
 
 use ::http::{HeaderMap, HeaderValue};

@@ -22,7 +22,8 @@ use super::headers::{self, BodyIs};
 use super::held::{Content, Fetched};
 use super::proxy::Asked;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
-use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
+use super::steering;
+use crate::playlist::{self, NotAPlaylist, hold_back, rewrite, steering as steered};
 use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -49,8 +50,11 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         return response;
     }
     let behind = Behind::settle(front, asked, &fetched).await;
-    let show = behind.as_ref().map(|behind| behind.show);
-    let Shown { text, last, held_back } = match rewritten(asked, fetched, show).await {
+    let given = Given {
+        show: behind.as_ref().map(|b| b.show),
+        pathway: steering::join(front, asked, &fetched),
+    };
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, given).await {
         Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
@@ -116,6 +120,13 @@ impl Behind {
     }
 }
 
+/// What of a playlist a player is to be given.
+struct Given {
+    show: Option<Show>,
+    /// Of a steered one, the variants of this pathway.
+    pathway: Option<String>,
+}
+
 /// A playlist as a player gets it.
 struct Shown {
     text: Vec<u8>,
@@ -128,7 +139,7 @@ struct Shown {
 async fn rewritten(
     asked: &Asked,
     fetched: Arc<Fetched>,
-    show: Option<Show>,
+    Given { show, pathway }: Given,
 ) -> Result<Shown, String> {
     let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
     let host = asked.sent.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
@@ -141,6 +152,7 @@ async fn rewritten(
             prefix: &prefix,
             host: host.as_deref(),
         };
+        let text = pathway.map_or(text.clone(), |only| steered::only(&text, &only).into());
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);
         Ok(Shown {

@@ -1,8 +1,10 @@
 //! Brings playlists: held ones while they are as good as new, else from the origin, once for all
 //! players who ask for the same at the same time.
 //!
-//! What is read is taught to the registry here. What may be given out is `held`'s to say; how it
-//! is given out, `playlist`'s.
+//! What is read is taught to the registry here; `ways` asks the origin. What may be given out is
+//! `held`'s to say; how it is given out, `playlist`'s.
+
+mod ways;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::AUTHORIZATION;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -22,16 +24,15 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
+use crate::origin::{OriginError, PlaylistAnswer};
 use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
 use crate::redact;
+use ways::Come;
 
 /// Longer texts are worked on elsewhere: they would keep other players waiting.
 pub const QUICK_BYTES_MAX: usize = 128 << 10;
 /// Byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
-/// Target durations for which an origin may hold a request back.
-const BLOCKING_TARGETS: u32 = 3;
 /// Target duration assumed of a stream whose playlist is not held.
 const TARGET_UNKNOWN: Duration = Duration::from_secs(6);
 
@@ -139,82 +140,36 @@ impl Wish<'_> {
         };
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
-        let request = self.request(previous.as_deref());
-        let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
-            Some(stand_in) => match self.ask_once(&request, target).await {
-                Some(answer) => answer,
-                None => return Ok(stand_in),
-            },
-            None => self.ask(&request, target).await?,
+        let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
+        let (way, answer) = match self.come(previous.as_deref(), stand_in, target).await? {
+            Come::Answer(way, answer) => (way, answer),
+            Come::StandIn(stand_in) => return Ok(stand_in),
         };
+        let source = way.as_ref().map_or(&self.plain, |way| &way.url).clone();
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let fetched = match previous {
+        let fetched = match previous.filter(|previous| previous.source == source) {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
-            _ => self.understood(answer, began).await,
+            _ => self.understood(source, answer, began).await,
         };
+        if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content)
+            && !fetched.is_delta
+        {
+            way.brought(timeline);
+        }
         self.learn(&fetched).await;
         Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
     }
 
-    /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
-    fn request(&self, previous: Option<&Fetched>) -> FetchRequest {
-        let mut headers = self.asked.forwarded.clone();
-        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-            headers.remove(name);
-        }
-        if let Some(conditions) = previous.and_then(|p| freshness::conditions(&p.answer.headers)) {
-            headers.extend(conditions);
-        }
-        // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(self.directives.added_to(&self.plain), headers)
-    }
-
-    /// Asks with the patience of a player who has nothing else.
-    async fn ask(
-        &self,
-        request: &FetchRequest,
-        target: Duration,
-    ) -> Result<PlaylistAnswer, OriginError> {
-        let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
-        let answer = if self.directives.is_blocking() {
-            self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
-        } else {
-            self.front.origin.playlist(request).await?
-        };
-        meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
-        Ok(answer)
-    }
-
-    /// Asks once and for a target duration; `None` when the one at hand has to do.
-    async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
-        let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
-        let attempt = self.front.origin.playlist_once(request);
-        let answer = tokio::time::timeout(patience, attempt).await;
-        let reason = match answer {
-            Ok(Ok(answer)) if !retry::is_retryable_status(answer.status.as_u16()) => {
-                meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
-                return Some(answer);
-            }
-            Ok(Ok(answer)) => answer.status.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the origin is slow".to_owned(),
-        };
-        let url = redact::url(&self.plain);
-        tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-        None
-    }
-
     /// What an answer is, with its text decompressed.
-    async fn understood(&self, mut answer: PlaylistAnswer, began: Instant) -> Fetched {
+    async fn understood(&self, source: Url, mut answer: PlaylistAnswer, began: Instant) -> Fetched {
         answer.final_url = directives::split(&answer.final_url).0;
         let came = now();
         let mut fetched = Fetched {
             answer,
+            source,
             content: Content::Other,
             imported: self.front.registry.imported(self.asked.credentials, &self.plain),
             edge: None,

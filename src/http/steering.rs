@@ -1,0 +1,407 @@
+//! Follows the steering of streams: asks steering servers, and says which way a playlist takes.
+//!
+//! What is in force is `playlist::steering`'s to decide. `playlist` joins a multivariant playlist
+//! here, `reload` asks for the ways of a media playlist, `detour` for those of a segment. One task
+//! follows each steered playlist for as long as a player uses it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, COOKIE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use lru::LruCache;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use super::answer::Front;
+use super::held::{Content, Fetched};
+use super::proxy::Asked;
+use super::user_info::UserInfo;
+use super::{decode, directives, session};
+use crate::metrics::Meter;
+use crate::origin::{FetchRequest, Origin};
+use crate::playlist::steering::{
+    Course, Heard, MANIFEST_BYTES_MAX, Manifest, PathwayClone, Pathways, Server, inline,
+};
+use crate::playlist::{self, Playlist, Timeline, proxy_url};
+use crate::redact;
+
+/// Steered playlists at the same time; the one used least recently is steered no more.
+pub const STEERED_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+/// Largest multivariant playlist that is steered.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// How long one way is waited for while there is another.
+pub const WAY_PATIENCE: Duration = Duration::from_secs(2);
+/// Media playlists of one steered playlist of which the segments are remembered.
+const TIMELINES_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+/// Most hosts remembered of the pathways of one playlist.
+const HOSTS_MAX: usize = 256;
+/// How long the steering server is waited for.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+/// A playlist that no player has used for so long is not followed.
+const UNUSED_MAX: Duration = Duration::from_secs(120);
+
+/// The steered playlists of the daemon.
+pub struct Steerings {
+    known: Mutex<LruCache<(u64, String), Arc<Steered>>>,
+    follower: Follower,
+}
+
+/// What a task that follows a playlist works with.
+#[derive(Clone)]
+struct Follower {
+    origin: Origin,
+    meter: Meter,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// A multivariant playlist that is steered.
+struct Steered(Mutex<State>);
+
+struct State {
+    /// As the playlist has them.
+    written: Pathways,
+    clones: Vec<PathwayClone>,
+    /// With clones.
+    all: Pathways,
+    course: Course,
+    server: Server,
+    /// For the steering server.
+    headers: HeaderMap,
+    used_at: Instant,
+    is_followed: bool,
+    timelines: LruCache<Url, Arc<Timeline>>,
+    /// Which pathway a host belongs to; `None` when it belongs to several.
+    hosts: BTreeMap<String, Option<String>>,
+}
+
+/// One way to what a player asks for.
+pub struct Way {
+    /// Where it is there.
+    pub url: Url,
+    /// Whether it failed lately, or is not the one in force.
+    pathway: String,
+    steered: Arc<Steered>,
+}
+
+impl Steerings {
+    /// None yet; tasks go through `tasks` and end with `cancel`.
+    pub fn new(
+        origin: Origin,
+        meter: Meter,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let follower = Follower { origin, meter, tasks, cancel };
+        Self { known: Mutex::new(LruCache::new(STEERED_MAX)), follower }
+    }
+
+    /// The ways to the media playlist at `url`, the best first and never none; empty when it is not
+    /// steered.
+    pub fn ways(&self, credentials: u64, url: &Url) -> Vec<Way> {
+        let Some(steered) = self.find(credentials, url) else { return Vec::new() };
+        let mut ways = Vec::<Way>::new();
+        let mut state = steered.state();
+        self.follower.use_now(&steered, &mut state);
+        let now = Instant::now().into_std();
+        for pathway in state.course.ranking(&state.all.names(), now) {
+            let Some(same) = state.all.same(url, pathway) else { continue };
+            if !ways.iter().any(|way| way.url == *same) {
+                ways.push(steered.way(same, pathway));
+            }
+        }
+        // Better than nothing, even where the server does not want it.
+        if !ways.iter().any(|way| way.url == *url) {
+            ways.push(steered.way(url, ""));
+        }
+        drop(state);
+        ways
+    }
+
+    fn find(&self, credentials: u64, url: &Url) -> Option<Arc<Steered>> {
+        let mut known = self.known();
+        let is_it = |((of, _), steered): &(&(u64, String), &Arc<Steered>)| {
+            *of == credentials && steered.state().all.has(url)
+        };
+        let key = known.iter().find(is_it)?.0.clone();
+        known.get(&key).cloned()
+    }
+
+    fn known(&self) -> MutexGuard<'_, LruCache<(u64, String), Arc<Steered>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a multivariant playlist up; says which of its pathways a player is to be given, if it
+/// asks to be steered.
+pub fn join(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<String> {
+    let Content::Text(Ok(Playlist::Multivariant(multivariant))) = &fetched.content else {
+        return None;
+    };
+    let body = &fetched.answer.body;
+    let text = playlist::check(body).ok().filter(|_| body.len() <= TEXT_BYTES_MAX)?;
+    let mut base = fetched.answer.final_url.clone();
+    let _ = UserInfo::take(&mut base);
+    let written = Pathways::read(&text, &base, &multivariant.definitions)?;
+    let headers = match &written.server {
+        Server::At(url) => headers_for(front, asked, url),
+        Server::Inline(_) | Server::Nowhere => HeaderMap::new(),
+    };
+    let steerings = &front.steering;
+    let key = (asked.credentials, directives::split(&asked.url).0.into());
+    let steered =
+        steerings.known().get_or_insert(key, || Arc::new(Steered::new(written.clone()))).clone();
+    let mut state = steered.state();
+    state.renew(written, headers);
+    steerings.follower.use_now(&steered, &mut state);
+    let names = state.all.names();
+    let ranking = state.course.ranking(&names, Instant::now().into_std());
+    let pathway = ranking.first().copied().unwrap_or_default();
+    Some(state.all.written(pathway).to_owned())
+}
+
+/// What goes to the place of a URL on another way than the one the player asked for: what it sent
+/// for one host goes to no other, but what its link carries is for the whole stream.
+pub fn headers_for(front: &Front, asked: &Asked, url: &Url) -> HeaderMap {
+    let mut headers = asked.forwarded.clone();
+    if asked.url.origin() == url.origin() {
+        return headers;
+    }
+    headers.remove(AUTHORIZATION);
+    headers.remove(COOKIE);
+    let inside = format!("{}/", asked.prefix);
+    let carried = session::split(&inside).and_then(|(id, _)| front.sessions().headers(id));
+    for (name, value) in carried.iter().flat_map(|carried| carried.iter()) {
+        headers.insert(name, value.clone());
+    }
+    headers
+}
+
+impl Way {
+    /// It has failed: others are better for a while.
+    pub fn failed(&self) {
+        let url = redact::url(&self.url);
+        tracing::info!(url, pathway = self.pathway, "a pathway has failed");
+        let now = Instant::now().into_std();
+        self.steered.state().course.penalise(&self.pathway, now);
+    }
+
+    /// It has brought a media playlist.
+    pub fn brought(&self, timeline: &Timeline) {
+        let mut state = self.steered.state();
+        if let Some(segment) = timeline.segments.last().filter(|_| !self.pathway.is_empty()) {
+            let host = segment.url.origin().ascii_serialization();
+            let is_room = state.hosts.len() < HOSTS_MAX || state.hosts.contains_key(&host);
+            let known = state.hosts.get(&host).cloned();
+            let pathway = Some(self.pathway.clone());
+            let is_shared = known.is_some_and(|known| known != pathway);
+            if is_room {
+                state.hosts.insert(host, pathway.filter(|_| !is_shared));
+            }
+        }
+        state.timelines.put(self.url.clone(), Arc::new(timeline.clone()));
+    }
+
+    /// The segments it brought last.
+    pub fn timeline(&self) -> Option<Arc<Timeline>> {
+        self.steered.state().timelines.get(&self.url).cloned()
+    }
+
+    /// Whether a segment's URL leads this way.
+    pub fn leads_to(&self, segment: &Url) -> bool {
+        let state = self.steered.state();
+        let host = segment.origin();
+        let of_host = state.hosts.get(&host.ascii_serialization());
+        of_host.cloned().flatten().map_or(self.url.origin() == host, |known| known == self.pathway)
+    }
+}
+
+impl Steered {
+    fn new(written: Pathways) -> Self {
+        let course = Course::new(written.first.clone(), Instant::now().into_std());
+        Self(Mutex::new(State {
+            all: written.clone(),
+            clones: Vec::new(),
+            server: Server::Nowhere,
+            written,
+            course,
+            headers: HeaderMap::new(),
+            used_at: Instant::now(),
+            is_followed: false,
+            timelines: LruCache::new(TIMELINES_MAX),
+            hosts: BTreeMap::new(),
+        }))
+    }
+
+    fn way(self: &Arc<Self>, url: &Url, pathway: &str) -> Way {
+        Way { url: url.clone(), pathway: pathway.to_owned(), steered: self.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The playlist was read again.
+    fn renew(&mut self, written: Pathways, headers: HeaderMap) {
+        let is_new = self.written.server != written.server || self.server == Server::Nowhere;
+        self.headers = headers;
+        self.all = written.with(&self.clones);
+        self.written = written;
+        if is_new {
+            self.server = self.written.server.clone();
+        }
+        if let Server::Inline(bytes) = &self.server {
+            let manifest = Manifest::parse(bytes);
+            self.hear(manifest.ok().as_ref(), None);
+        } else if self.server == Server::Nowhere {
+            self.course.settle();
+        }
+    }
+
+    /// A manifest has come from `base`, or with the playlist; or one that is refused.
+    fn hear(&mut self, manifest: Option<&Manifest>, base: Option<&Url>) {
+        let now = Instant::now().into_std();
+        let Some(manifest) = manifest else {
+            self.course.hear(&Heard::Nothing, now);
+            if base.is_none() {
+                self.course.settle();
+            }
+            return;
+        };
+        self.course.hear(&Heard::Manifest(manifest), now);
+        if self.clones != manifest.clones {
+            self.all = self.written.with(&manifest.clones);
+            self.clones.clone_from(&manifest.clones);
+        }
+        let next = manifest.reload.as_deref().and_then(|uri| match (inline(uri), base) {
+            (Some(bytes), _) => Some(Server::Inline(bytes)),
+            (None, Some(base)) => proxy_url::resolve(base, uri).map(Server::At),
+            (None, None) => {
+                uri.parse().ok().and_then(|url| proxy_url::resolve(&url, "")).map(Server::At)
+            }
+        });
+        match next {
+            Some(next) => self.server = next,
+            None if base.is_none() => self.course.settle(),
+            None => {}
+        }
+    }
+}
+
+impl Follower {
+    /// A player uses the playlist: it is followed from now on.
+    fn use_now(&self, steered: &Arc<Steered>, state: &mut State) {
+        state.used_at = Instant::now();
+        if state.course.due().is_some() && !std::mem::replace(&mut state.is_followed, true) {
+            self.tasks.spawn(self.clone().follow(steered.clone()));
+        }
+    }
+
+    /// Asks the steering server whenever it is due, until nobody uses the playlist or there is
+    /// nothing more to ask.
+    async fn follow(self, steered: Arc<Steered>) {
+        while let Some(due) = next(&steered) {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                () = tokio::time::sleep_until(due) => {}
+            }
+            if is_used(&steered) {
+                tokio::select! {
+                    () = self.cancel.cancelled() => return,
+                    () = self.ask(&steered) => {}
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, steered: &Steered) {
+        let (server, headers) = {
+            let state = steered.state();
+            let names = state.all.names();
+            let now = Instant::now().into_std();
+            let pathway = state.course.ranking(&names, now).first().copied().map(str::to_owned);
+            let server = match &state.server {
+                Server::At(url) => Ok(directed(url, pathway.as_deref())),
+                Server::Inline(bytes) => Err(Manifest::parse(bytes)),
+                Server::Nowhere => return,
+            };
+            (server, state.headers.clone())
+        };
+        let url = match server {
+            Ok(url) => url,
+            Err(manifest) => return steered.state().hear(manifest.ok().as_ref(), None),
+        };
+        let answer = tokio::time::timeout(SERVER_PATIENCE, self.fetch(&url, headers)).await;
+        let shown = redact::url(&url);
+        let mut state = steered.state();
+        let now = Instant::now().into_std();
+        match answer.unwrap_or_else(|_| Err("it is slow".to_owned())) {
+            Ok(Answer::Manifest(manifest, from)) => state.hear(Some(&manifest), Some(&from)),
+            Ok(Answer::Gone) => state.course.hear(&Heard::Gone, now),
+            Ok(Answer::TooMany(wait_s)) => state.course.hear(&Heard::TooMany(wait_s), now),
+            Err(reason) => {
+                tracing::info!(url = shown, reason, "a steering server said nothing of use");
+                state.course.hear(&Heard::Nothing, now);
+            }
+        }
+    }
+
+    async fn fetch(&self, url: &Url, headers: HeaderMap) -> Result<Answer, String> {
+        self.meter.add(|c| &c.origin_requests, 1);
+        let request = FetchRequest::get(url.clone(), headers);
+        let mut answer = self.origin.open(&request).await.map_err(|error| error.to_string())?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::GONE => return Ok(Answer::Gone),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let wait_s = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                return Ok(Answer::TooMany(wait_s.and_then(|wait_s| wait_s.trim().parse().ok())));
+            }
+            status => return Err(status.to_string()),
+        }
+        let body = answer.collect(MANIFEST_BYTES_MAX).await.map_err(|error| error.to_string())?;
+        self.meter.add(|c| &c.origin_bytes, body.len() as u64);
+        let body = decode::decode(&answer.headers, &body, MANIFEST_BYTES_MAX)
+            .map_err(|error| error.to_string())?;
+        let manifest = Manifest::parse(&body).map_err(|error| error.to_string())?;
+        let mut from = answer.final_url;
+        let _ = UserInfo::take(&mut from);
+        Ok(Answer::Manifest(Box::new(manifest), directives::split(&from).0))
+    }
+}
+
+/// What a steering server answered.
+enum Answer {
+    Manifest(Box<Manifest>, Url),
+    Gone,
+    TooMany(Option<u64>),
+}
+
+/// When a task goes on; `None` ends it.
+fn next(steered: &Steered) -> Option<Instant> {
+    let mut state = steered.state();
+    let is_used = state.used_at.elapsed() < UNUSED_MAX;
+    let due = state.course.due().filter(|_| is_used).map(Instant::from_std);
+    state.is_followed = due.is_some();
+    due
+}
+
+fn is_used(steered: &Steered) -> bool {
+    steered.state().used_at.elapsed() < UNUSED_MAX
+}
+
+/// Where a steering server is asked: with the pathway in force, in place of any that was there.
+fn directed(server: &Url, pathway: Option<&str>) -> Url {
+    let mut url = directives::split(server).0;
+    if let Some(pathway) = pathway {
+        url.query_pairs_mut().append_pair("_HLS_pathway", pathway);
+    }
+    url
+}
