@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 mod decode;
 pub mod delay;
+mod detour;
 mod directives;
 pub mod error;
 mod freshness;

@@ -35,6 +35,7 @@ pub struct Place {
 }
 
 /// A player's request for an origin's URL.
+#[derive(Clone)]
 pub struct Asked {
     /// The origin's URL, without user name and password.
     pub url: Url,

@@ -207,6 +207,12 @@ impl Way {
         state.timelines.put(self.url.clone(), Arc::new(timeline.clone()));
     }
 
+    /// Whether it failed lately.
+    pub fn is_penalised(&self) -> bool {
+        let now = Instant::now().into_std();
+        self.steered.state().course.is_penalised(&self.pathway, now)
+    }
+
     /// The segments it brought last.
     pub fn timeline(&self) -> Option<Arc<Timeline>> {
         self.steered.state().timelines.get(&self.url).cloned()

@@ -90,6 +90,8 @@ struct Place {
 pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
+    /// The playlist it was last read from, as the player asked for it.
+    pub playlist: Url,
     /// The segments with that URL, each with its range of it.
     pub segments: Vec<(Option<ByteRange>, SegmentId)>,
 }
@@ -166,7 +168,8 @@ impl Registry {
         });
         let (_, index, places) = found.max_by_key(|(rank, ..)| *rank)?;
         let segments = places.iter().map(|place| (place.range, place.segment)).collect();
-        Some(Located { stream: inner.alive(&self.parts, index), segments })
+        let playlist = inner.streams[index].playlist.clone();
+        Some(Located { stream: inner.alive(&self.parts, index), playlist, segments })
     }
 
     /// The stream that the playlist at a URL is read for.

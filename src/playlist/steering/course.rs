@@ -67,6 +67,11 @@ impl Course {
         unique
     }
 
+    /// Whether a pathway failed lately.
+    pub fn is_penalised(&self, pathway: &str, now: Instant) -> bool {
+        self.penalised.get(pathway).is_some_and(|until| *until > now)
+    }
+
     /// A pathway has failed.
     pub fn penalise(&mut self, pathway: &str, now: Instant) {
         self.penalised.retain(|_, until| *until > now);
