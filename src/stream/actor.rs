@@ -312,3 +312,7 @@ impl Actor {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

@@ -39,7 +39,7 @@ use buffer::Reader;
 pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
-pub use registry::{Located, Registry};
+pub use registry::{Located, Registry, STREAMS_MAX};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;

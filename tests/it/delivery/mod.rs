@@ -1,6 +1,7 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
 mod encodings;
+mod identity;
 mod links;
 mod lists;
 mod live;
