@@ -110,6 +110,27 @@ impl Fetched {
         ours.segments.iter().all(agrees)
     }
 
+    /// Whether it cannot be what follows `before`, although it came as an answer: an error page, a
+    /// list without segments, or one that was still being written.
+    pub fn is_hollow_after(&self, before: &Self) -> bool {
+        let is_broken_off =
+            || before.answer.body.ends_with(b"\n") && !self.answer.body.ends_with(b"\n");
+        match &self.content {
+            Content::Unusable(_) | Content::Text(Err(_)) => true,
+            Content::Text(Ok(Playlist::Multivariant(list))) => list.playlists().next().is_none(),
+            Content::Text(Ok(Playlist::Media(timeline))) if !timeline.is_ended => {
+                !self.has_anything() || is_broken_off()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it lists a segment or a part of one.
+    pub fn has_anything(&self) -> bool {
+        let Content::Text(Ok(Playlist::Media(timeline))) = &self.content else { return true };
+        !timeline.segments.is_empty() || self.edge.is_some_and(|edge| edge.parts > 0)
+    }
+
     fn lifetime(&self) -> Duration {
         freshness::lifetime(&self.answer.headers, self.target)
     }
@@ -154,7 +175,7 @@ impl Held {
     /// target duration beyond its time.
     pub fn stand_in(&mut self, key: &Key, variant: u64, now: Instant) -> Option<Arc<Fetched>> {
         let Slot { latest, reached } = self.slots.get(key)?;
-        let is_furthest = latest.edge >= *reached;
+        let is_furthest = latest.target.is_some() && latest.edge >= *reached;
         (is_furthest && latest.is_for(variant) && is_still_bearable(latest, now))
             .then(|| latest.clone())
     }
@@ -202,8 +223,9 @@ impl Held {
 }
 
 fn is_still_bearable(held: &Fetched, now: Instant) -> bool {
-    held.target
-        .is_some_and(|target| now.saturating_duration_since(held.began) <= held.lifetime() + target)
+    let Content::Text(Ok(Playlist::Media(timeline))) = &held.content else { return false };
+    let patience = held.lifetime() + timeline.target_duration;
+    now.saturating_duration_since(held.began) <= patience
 }
 
 #[cfg(test)]

@@ -33,6 +33,13 @@ struct Slice {
     resource_size: Option<u64>,
 }
 
+/// Bytes that would have to be fetched to answer a player who sent these headers from one of these
+/// segments; `None` when the request does not fall into one.
+pub fn effort(segments: &[(Option<ByteRange>, SegmentId)], sent: &HeaderMap) -> Option<u64> {
+    let slice = choose(segments, range::parse(sent.get(RANGE)))?;
+    Some(slice.part.map_or(u64::MAX, |part| part.len))
+}
+
 /// Answers with a segment; `None` when the request does not fall into one, to be passed through.
 pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Option<Response<Body>> {
     let slice = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;

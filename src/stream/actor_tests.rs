@@ -49,7 +49,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         active_players: AtomicU64::new(0),
         counters: Arc::default(),
     };
-    let life = Life { commands: mpsc::channel(1).1, shares: false, retire: Default::default() };
+    let life = Life { commands: mpsc::channel(1).1, meets_after: None, retire: Default::default() };
     let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
     (actor, inbox, cache)
 }

@@ -8,6 +8,7 @@ mod actor;
 mod arriving;
 mod budget;
 pub mod buffer;
+mod continuity;
 mod download;
 mod failure;
 mod link;
