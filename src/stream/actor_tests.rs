@@ -6,7 +6,7 @@ use crate::ids::{InfoHash, PeerId};
 use crate::metrics::Counters;
 use crate::origin::{FetchRequest, Origin, OriginConfig};
 use crate::playlist::{self, Definitions, Playlist};
-use crate::stream::Budget;
+use crate::stream::{Budget, Pace};
 use crate::swarm;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -34,6 +34,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         connector: None,
         trackers: Vec::new(),
         swarm: swarm::Config::default(),
+        pace: Arc::new(Pace::new(0, false)),
         peers_max: 0,
         linger: Duration::from_secs(60),
         meter: Meter::of_daemon(Arc::<Counters>::default()),
@@ -47,6 +48,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         info_hash: InfoHash([0; 20]),
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
+        live_delay_ms: AtomicU64::new(0),
         counters: Arc::default(),
     };
     let life = Life { commands: mpsc::channel(1).1, meets_after: None, retire: Default::default() };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::registry::split;
+use super::places::split;
 use crate::cache::StreamId;
 use crate::playlist::identity::RenditionIdentity;
 use crate::playlist::{Segment, Timeline};

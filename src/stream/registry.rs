@@ -5,7 +5,6 @@
 //! files for the same position. Driven by the HTTP front.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +18,8 @@ use url::Url;
 
 use super::actor::{Actor, Life};
 use super::continuity::{agree, name};
+use super::places::{Part, Places, split};
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
-use crate::ids::{ByteRange, SegmentId};
 use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
 use crate::playlist::{Definitions, Multivariant, Timeline};
 
@@ -34,8 +33,6 @@ const IMPORTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// A stream that has begun anew meets peers after this long: until then there are some who have
 /// not heard of it, and have old segments under the numbers of new ones.
 const REUNION_DELAY: Duration = Duration::from_secs(60);
-/// Segments behind a live playlist's window that are still known by URL.
-const BEHIND_WINDOW: u64 = 64;
 
 /// The streams of the daemon.
 pub struct Registry {
@@ -72,19 +69,12 @@ struct Stream {
     /// The playlist it was last read from, as the player asked for it.
     playlist: Url,
     timeline: Arc<Timeline>,
-    /// By URL without query: the query and what part of it is which segment.
-    urls: HashMap<String, Vec<Place>>,
+    /// What its URLs are.
+    places: Places,
     read_at: Instant,
     used_at: Instant,
     /// Ends the stream once nobody reads from it.
     retire: CancellationToken,
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    query: Option<String>,
-    range: Option<ByteRange>,
-    segment: SegmentId,
 }
 
 /// What a URL is, where it is (a part of) segments.
@@ -93,7 +83,7 @@ pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
     /// The segments with that URL, each with its range of it.
-    pub segments: Vec<(Option<ByteRange>, SegmentId)>,
+    pub segments: Vec<Part>,
 }
 
 impl Registry {
@@ -161,21 +151,30 @@ impl Registry {
         &self,
         credentials: u64,
         url: &Url,
-        effort: impl Fn(&[(Option<ByteRange>, SegmentId)]) -> Option<u64>,
+        effort: impl Fn(&[Part]) -> Option<u64>,
     ) -> Option<Located> {
         let (path, query) = split(url);
         let mut inner = self.lock();
         let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let places = stream.urls.get(&path).filter(|_| stream.credentials == credentials)?;
-            let exact: Vec<_> = places.iter().filter(|place| place.query == query).collect();
-            let is_exact = !exact.is_empty();
-            let chosen = if is_exact { exact } else { places.iter().collect() };
-            let segments: Vec<_> = chosen.iter().map(|p| (p.range, p.segment)).collect();
-            let effort = effort(&segments).filter(|_| is_unambiguous(&chosen))?;
+            let is_theirs = stream.credentials == credentials;
+            let places = is_theirs.then_some(&stream.places)?;
+            let (is_exact, segments) = places.find(&path, query.as_deref())?;
+            let effort = effort(&segments)?;
             Some(((is_exact, Reverse(effort), stream.read_at), index, segments))
         });
         let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
         Some(Located { stream: inner.alive(&self.parts, index), segments })
+    }
+
+    /// The stream that the playlist at a URL is read for.
+    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
+        let inner = self.lock();
+        let is_it = |stream: &&Stream| {
+            stream.credentials == credentials
+                && stream.playlist == *playlist
+                && !stream.handle.is_ended()
+        };
+        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
     }
 
     /// Every stream that has not ended.
@@ -263,7 +262,7 @@ impl Inner {
                 timeline: old.timeline.clone(),
             };
             let mut stream = start(parts, arrival, meets_after);
-            stream.urls.clone_from(&old.urls);
+            stream.places.clone_from(&old.places);
             self.streams[index] = stream;
         }
         let stream = &mut self.streams[index];
@@ -282,15 +281,7 @@ impl Inner {
 
 impl Stream {
     fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
-        let mut fresh = HashMap::<String, Vec<Place>>::new();
-        for segment in &timeline.segments {
-            let (path, query) = split(&segment.url);
-            let place = Place { query, range: segment.range, segment: segment.id };
-            fresh.entry(path).or_default().push(place);
-        }
-        let oldest = timeline.media_sequence.saturating_sub(BEHIND_WINDOW);
-        self.urls.retain(|_, places| places.iter().any(|place| place.segment.0 >= oldest));
-        self.urls.extend(fresh);
+        self.places.learn(&timeline);
         self.playlist = playlist.clone();
         self.timeline = timeline;
         self.read_at = Instant::now();
@@ -308,6 +299,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         info_hash: identity.info_hash,
         is_live: AtomicBool::new(!timeline.is_ended),
         active_players: AtomicU64::new(0),
+        live_delay_ms: AtomicU64::new(0),
         counters: Arc::default(),
     });
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
@@ -331,27 +323,11 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         handle,
         playlist: playlist.clone(),
         timeline: timeline.clone(),
-        urls: HashMap::new(),
+        places: Places::default(),
         read_at: now,
         used_at: now,
         retire,
     };
     stream.set_timeline(&playlist, timeline);
     stream
-}
-
-/// A URL without query and fragment, and the query.
-pub(super) fn split(url: &Url) -> (String, Option<String>) {
-    let mut path = url.clone();
-    path.set_query(None);
-    path.set_fragment(None);
-    (path.to_string(), url.query().map(str::to_owned))
-}
-
-/// Whether each part of the URL is one segment.
-fn is_unambiguous(places: &[&Place]) -> bool {
-    let mut by_range = BTreeMap::new();
-    places
-        .iter()
-        .all(|place| *by_range.entry(place.range).or_insert(place.segment) == place.segment)
 }

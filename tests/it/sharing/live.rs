@@ -3,6 +3,8 @@
 use super::channel::{Channel, expect};
 use super::world::{Player, Tracker, config, lone_daemon};
 use hlswarm::daemon::Daemon;
+use hlswarm::http::delay::LiveDelay;
+use std::time::Duration;
 
 const HIT: &str = "hlswarm; hit";
 
@@ -10,7 +12,9 @@ const HIT: &str = "hlswarm; hit";
 async fn a_viewer_gets_new_segments_from_another_as_they_appear() {
     let (channel, tracker) = (Channel::start(4, 0, false).await, Tracker::start().await);
     channel.go_to(103, 0);
-    let config = config(&[&tracker.url()]);
+    let mut config = config(&[&tracker.url()]);
+    // The newest is what this is about.
+    config.p2p.live_delay_s = LiveDelay::Fixed(Duration::ZERO);
     let (first, second) =
         (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
     let players = [Player::of(&first), Player::of(&second)];

@@ -5,6 +5,7 @@
 
 mod caching;
 pub mod channel;
+mod delay;
 mod ending;
 mod fallback;
 mod kinds;
@@ -12,4 +13,5 @@ mod live;
 mod swarming;
 mod test_peer;
 mod trouble;
+mod upload;
 pub mod world;
