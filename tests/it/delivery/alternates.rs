@@ -1,7 +1,7 @@
 //! Renditions beside the video, pictures for trick play, and keys of every kind.
 
 use super::{daemon, uris};
-use crate::ask::{self, Answer, get, request};
+use crate::ask::{self, Answer, get, get_kept};
 use crate::origin::TestOrigin;
 use crate::resource::{Resource, pattern};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ fn attributes(text: &str) -> Vec<&str> {
 async fn fetch(addr: SocketAddr, origin: &TestOrigin, path: &str, range: &str) -> Answer {
     let target = ask::path(&origin.url(path));
     let headers: &[_] = if range.is_empty() { &[] } else { &[("Range", range)] };
-    request(addr, "GET", &target, headers).await
+    get_kept(addr, &target, headers).await
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn keys_that_rotate_pass_by_and_their_segments_are_shared_as_they_are() {
             for times in 1..=2 {
                 let key = get(addr, key).await;
                 assert_eq!((key.header("cache-status"), &key.body), (BYPASS, &vec![n; 16]));
-                let segment = get(addr, segment).await;
+                let segment = get_kept(addr, segment, &[]).await;
                 assert!(segment.body == pattern(LEN, n));
                 let is_new = times == 1 && (newest == 12 || n == newest);
                 let source = segment.header("cache-status");

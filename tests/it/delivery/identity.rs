@@ -1,7 +1,7 @@
 //! Which segment a URL is: neither tokens nor names that are used again mislead cache and swarm.
 
 use super::{daemon, uris};
-use crate::ask::{self, get};
+use crate::ask::{self, get, get_kept};
 use crate::origin::TestOrigin;
 use crate::resource::{Resource, pattern};
 use crate::sharing::channel::{Channel, expect};
@@ -19,7 +19,7 @@ const LEN: usize = 1_000;
 
 /// Gets a segment and compares it; where it came from.
 async fn segment(daemon: &Daemon, target: &str, seed: u8) -> String {
-    let answer = get(daemon.local_addr(), target).await;
+    let answer = get_kept(daemon.local_addr(), target, &[]).await;
     assert_eq!(answer.status, 200, "{target}");
     assert!(answer.body == pattern(LEN, seed), "wrong bytes of {target}");
     answer.header("cache-status").to_owned()

@@ -7,6 +7,7 @@ mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod odd_segments;
 mod transitions;
 
 use hlswarm::config::Config;

@@ -1,7 +1,7 @@
 //! Live streams that change under way: they end, begin anew, are interrupted, or hiccup.
 
 use super::{daemon, uris};
-use crate::ask::{self, get, request};
+use crate::ask::{self, get, get_kept, request};
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource, Switch, pattern};
 use crate::sharing::world::{Player, Tracker, config, transport_stream};
@@ -29,7 +29,8 @@ fn newest(answer: &ask::Answer) -> &str {
 
 /// Gets a segment that was listed, and compares it; where it came from.
 async fn segment(addr: SocketAddr, origin: &TestOrigin, n: u8) -> String {
-    let answer = get(addr, &ask::path(&origin.url(&format!("/{n}.ts")))).await;
+    let target = ask::path(&origin.url(&format!("/{n}.ts")));
+    let answer = get_kept(addr, &target, &[]).await;
     assert_eq!(answer.status, 200);
     assert!(answer.body == pattern(1_000, n), "wrong bytes of {n}");
     answer.header("cache-status").to_owned()
@@ -110,7 +111,8 @@ async fn a_film_that_is_replaced_under_the_same_names_brings_new_bytes() {
         get(addr, &target).await;
         for source in [FROM_ORIGIN, HIT] {
             for n in 0..3 {
-                let answer = get(addr, &ask::path(&origin.url(&format!("/{n}.ts")))).await;
+                let target = ask::path(&origin.url(&format!("/{n}.ts")));
+                let answer = get_kept(addr, &target, &[]).await;
                 assert!(answer.body == pattern(1_000, seed + n), "{n} of {seed}");
                 assert_eq!(answer.header("cache-status"), source);
             }
