@@ -136,6 +136,16 @@ impl Fetched {
     }
 }
 
+impl Slot {
+    /// Whether something that reached further was given out, and what was fetched is no new
+    /// beginning: it comes from a server that lags, or was long on its way.
+    fn is_ahead_of(&self, fetched: &Fetched) -> bool {
+        let (Some(edge), Some(reached)) = (fetched.edge, self.reached) else { return false };
+        let is_late = edge < reached && fetched.began < self.latest.began;
+        (is_late || edge.lags_behind(reached)) && fetched.continues(&self.latest)
+    }
+}
+
 impl Default for Held {
     fn default() -> Self {
         Self { slots: LruCache::new(PLAYLISTS_MAX), bytes: 0 }
@@ -180,22 +190,27 @@ impl Held {
             .then(|| latest.clone())
     }
 
+    /// What reached further than what was fetched now, and is to be given out instead.
+    pub fn instead(&mut self, key: &Key, fetched: &Fetched, now: Instant) -> Option<Arc<Fetched>> {
+        let slot = self.slots.get(key).filter(|slot| slot.is_ahead_of(fetched))?;
+        let held = &slot.latest;
+        let is_theirs = held.is_for(fetched.variant);
+        (held.edge > fetched.edge && is_theirs && is_still_bearable(held, now))
+            .then(|| held.clone())
+    }
+
     /// Keeps what was fetched, and says what to give out: it, or what reached further already.
     pub fn put(&mut self, key: Key, fetched: Arc<Fetched>, now: Instant) -> Arc<Fetched> {
         let Content::Text(_) = fetched.content else { return fetched };
+        if let Some(instead) = self.instead(&key, &fetched, now) {
+            return instead;
+        }
         let mut reached = fetched.edge;
-        if let Some(slot) = self.slots.get_mut(&key)
-            && let (Some(edge), Some(old)) = (fetched.edge, slot.reached)
-        {
-            if edge.lags_behind(old) && fetched.continues(&slot.latest) {
-                let held = &slot.latest;
-                let is_theirs = held.is_for(fetched.variant);
-                if held.edge > fetched.edge && is_theirs && is_still_bearable(held, now) {
-                    return held.clone();
-                }
+        if let Some(slot) = self.slots.get_mut(&key) {
+            if slot.is_ahead_of(&fetched) {
                 reached = slot.reached;
             }
-            if fetched.is_delta {
+            if fetched.is_delta && reached.is_some() && slot.reached.is_some() {
                 slot.reached = reached;
             }
         }

@@ -160,6 +160,11 @@ impl Wish<'_> {
             self.say_what_stands_in("what came is none");
             return Ok(stand_in);
         }
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&self.key, &fetched, now());
+        if let Some(instead) = instead {
+            return Ok(instead);
+        }
         self.learn(&fetched).await;
         Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
     }

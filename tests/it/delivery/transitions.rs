@@ -263,3 +263,25 @@ async fn a_segment_that_is_not_there_yet_is_missing_at_once_and_only_for_now() {
     assert_eq!(segment(addr, &origin, 5).await, FROM_ORIGIN);
     assert_eq!(segment(addr, &origin, 5).await, HIT);
 }
+
+#[tokio::test]
+async fn an_answer_that_was_long_on_its_way_is_no_new_beginning() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    let (addr, target) = (daemon.local_addr(), ask::path(&origin.url("/l.m3u8")));
+    (1..=14).for_each(|n| origin.put(&format!("/{n}.ts"), Resource::ts(1_000, n)));
+    let gate = Gate::closed();
+    origin.put("/l.m3u8", strict(&text(1, 5, "")).hold_head(&gate));
+    let patient = {
+        let target = target.clone();
+        tokio::spawn(async move { get(addr, &target).await })
+    };
+    origin.wait_for_requests("/l.m3u8", 1).await;
+    // Somebody waits for the next one, and there is much more by the time it comes.
+    origin.put("/l.m3u8", strict(&text(1, 14, "")));
+    assert_eq!(newest(&get(addr, &format!("{target}?_HLS_msn=6")).await), "14.ts");
+    assert_eq!(segment(addr, &origin, 9).await, FROM_ORIGIN);
+    gate.open();
+    assert_eq!(newest(&patient.await.unwrap()), "14.ts");
+    assert_eq!(segment(addr, &origin, 9).await, HIT);
+    assert_eq!(newest(&get(addr, &target).await), "14.ts");
+}
