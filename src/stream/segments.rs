@@ -112,8 +112,9 @@ impl Actor {
 /// and call that fine. The name alone says little: some call all their segments pages.
 fn is_segment(bytes: &[u8], content_type: &str) -> bool {
     let is_page = content_type.trim_start().to_ascii_lowercase().starts_with("text/html");
-    let begins_like_one = bytes.trim_ascii_start().first().is_none_or(|first| *first == b'<');
-    !bytes.is_empty() && !(is_page && begins_like_one)
+    let is_markup = bytes.trim_ascii_start().first() == Some(&b'<');
+    let is_one_in_place = is_page && is_markup;
+    !bytes.is_empty() && !is_one_in_place
 }
 
 /// Whether the origin means it for one player alone; `private="…"` means some header fields only.
