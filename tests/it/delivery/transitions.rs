@@ -6,7 +6,9 @@ use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource, Switch, pattern};
 use crate::sharing::world::{Player, Tracker, config, transport_stream};
 use hlswarm::daemon::Daemon;
+use hlswarm::http::delay::LiveDelay;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 const FROM_ORIGIN: &str = "hlswarm; fwd=miss; detail=origin";
 const HIT: &str = "hlswarm; hit";
@@ -123,11 +125,12 @@ async fn a_film_that_is_replaced_under_the_same_names_brings_new_bytes() {
 #[tokio::test]
 async fn a_stream_begun_anew_takes_no_old_bytes_from_those_who_have_not_heard() {
     let (origin, tracker) = (TestOrigin::start().await, Tracker::start().await);
-    let config = config(&[&tracker.url()]);
+    let mut config = config(&[&tracker.url()]);
+    config.p2p.live_delay_s = LiveDelay::Fixed(Duration::ZERO);
     let (first, second) =
         (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
     let url = origin.url("/l.m3u8");
-    for (seed, last) in [(0, 6), (50, 1)] {
+    for (seed, last) in [(0, 6), (50, 2)] {
         for n in 0..=last {
             let bytes = transport_stream(20, seed + n);
             origin.put(&format!("/{n}.ts"), Resource::new("video/mp2t", bytes));
@@ -137,7 +140,9 @@ async fn a_stream_begun_anew_takes_no_old_bytes_from_those_who_have_not_heard() 
         let viewers = [&first, &second];
         for daemon in viewers.iter().take(if seed == 0 { 2 } else { 1 }) {
             let player = Player::of(daemon);
-            for (segment, n) in player.timeline(&url).await.segments.iter().zip(0..) {
+            let segments = player.timeline(&url).await.segments;
+            assert_eq!(segments.len(), last as usize + 1);
+            for (segment, n) in segments.iter().zip(0..) {
                 let answer = player.segment(segment).await;
                 assert!(answer.body == transport_stream(20, seed + n), "{n} {}", answer.source());
             }
