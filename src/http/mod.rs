@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod body;
 mod decode;
+pub mod delay;
 mod directives;
 pub mod error;
 mod freshness;

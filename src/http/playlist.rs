@@ -4,20 +4,26 @@
 //! ours when it called a web page a playlist.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tokio::time::Instant;
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
 use super::cache_status;
+use super::delay::{self, Show};
+use super::directives;
 use super::error::Problem;
 use super::freshness;
 use super::headers::{self, BodyIs};
 use super::held::{Content, Fetched};
 use super::proxy::Asked;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
-use crate::playlist::{self, rewrite};
+use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
+use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -42,10 +48,15 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let text = match rewritten(asked, fetched).await {
-        Ok(text) => text,
+    let behind = Behind::settle(front, asked, &fetched).await;
+    let show = behind.as_ref().map(|behind| behind.show);
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, show).await {
+        Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
+    if let Some(behind) = behind {
+        behind.note(front, last, held_back);
+    }
     let (meter, size) = (&front.status.meter, text.len() as u64);
     meter.add(|c| &c.served_bytes, size);
     if was_held {
@@ -66,7 +77,7 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     );
     head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
     // Players of low-latency streams reckon with it.
-    let age_s = fetched.age(tokio::time::Instant::now().into_std()).as_secs();
+    let age_s = fetched.age(Instant::now().into_std()).as_secs();
     if was_held || age_s > 0 {
         head.insert(AGE, HeaderValue::from(age_s));
     }
@@ -74,7 +85,51 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     head
 }
 
-async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, String> {
+/// A player of a live stream that may be kept behind its edge.
+struct Behind {
+    key: delay::Key,
+    show: Show,
+    stream: StreamHandle,
+}
+
+impl Behind {
+    async fn settle(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<Self> {
+        let target = fetched.target.filter(|_| !fetched.is_delta)?;
+        if front.delays().is_off() {
+            return None;
+        }
+        let playlist = directives::split(&asked.url).0;
+        let stream = front.registry.playing(asked.credentials, &playlist)?;
+        let standing = stream.standing(asked.player).await;
+        let key = (asked.player, asked.credentials, playlist.into());
+        let show = front.delays().settle(&key, target, standing, Instant::now().into_std());
+        Some(Self { key, show, stream })
+    }
+
+    /// What the player was given.
+    fn note(&self, front: &Front, last: Option<u64>, held_back: Duration) {
+        if let Some(last) = last {
+            front.delays().shown(&self.key, last);
+        }
+        let held_back_ms = u64::try_from(held_back.as_millis()).unwrap_or(u64::MAX);
+        self.stream.profile().live_delay_ms.store(held_back_ms, Ordering::Relaxed);
+    }
+}
+
+/// A playlist as a player gets it.
+struct Shown {
+    text: Vec<u8>,
+    /// Media sequence number of its last segment.
+    last: Option<u64>,
+    /// How much media it lacks at the end.
+    held_back: Duration,
+}
+
+async fn rewritten(
+    asked: &Asked,
+    fetched: Arc<Fetched>,
+    show: Option<Show>,
+) -> Result<Shown, String> {
     let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
     let host = reached_by(&asked.sent);
     let is_long = fetched.answer.body.len() > QUICK_BYTES_MAX;
@@ -86,10 +141,17 @@ async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, Stri
             prefix: &prefix,
             host: host.as_deref(),
         };
-        rewrite::rewrite(&text, &context).map(playlist::text::encode)
+        let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
+        let shown = held.as_ref().map_or(&*text, |held| &held.text);
+        Ok(Shown {
+            text: playlist::text::encode(rewrite::rewrite(shown, &context)?),
+            last: show.and_then(|_| hold_back::last_sequence(shown)),
+            held_back: held.map_or(Duration::ZERO, |held| held.media),
+        })
     };
     let done = if is_long { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
-    done.map_err(|_| "the playlist was not finished".to_owned())?.map_err(|why| why.to_string())
+    done.map_err(|_| "the playlist was not finished".to_owned())?
+        .map_err(|why: NotAPlaylist| why.to_string())
 }
 
 /// The host by which a player reaches us with plain HTTP. Behind a proxy that adds TLS there is
