@@ -25,8 +25,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// How long the screen may take to clear up its lock file.
 const END_LIMIT: Duration = Duration::from_secs(5);
-/// What the playhead moves by from one look to the next if it is not playing but jumping.
-const JUMP_S: f64 = 2.0;
+/// What the playhead moves by from one look to the next if it has skipped. While the built-in
+/// reader waits for a live segment, the playhead is not told, and then that much further on.
+const JUMP_S: f64 = 10.0;
 /// Number of Kodi's video player in JSON-RPC.
 const VIDEO_PLAYER: u32 = 1;
 
@@ -45,7 +46,7 @@ pub enum Watch {
     /// Play it from its beginning to its end.
     Whole,
     /// Play so many seconds, then skip to so many seconds before the end and play those.
-    Ends(u32),
+    Ends(u32, u32),
     /// Play so many seconds.
     Some(u32),
 }
@@ -126,7 +127,13 @@ impl Kodi {
     }
 
     /// Plays `url`; panics when that neither succeeds nor fails within `limit`.
-    pub fn play(&mut self, url: &str, reader: Reader, watch: Watch, limit: Duration) -> Observed {
+    pub fn play(
+        &mut self,
+        url: &str,
+        reader: Reader,
+        mut watch: Watch,
+        limit: Duration,
+    ) -> Observed {
         let item = match reader {
             Reader::BuiltIn => url.to_owned(),
             Reader::Adaptive => self.shortcut(url),
@@ -135,7 +142,6 @@ impl Kodi {
         self.ask("Player.Open", json!({"item": {"file": item}}));
         let mut seen = Observed::default();
         let mut last_s = None;
-        let mut watch = Some(watch);
         eventually(&format!("Kodi ({reader:?}) is done with {url}"), limit, || {
             if let Some(now) = self.look() {
                 // While it closes a stream it says 0 of everything that has been.
@@ -146,13 +152,16 @@ impl Kodi {
                 last_s = Some(now.playhead_s);
                 seen.streams = now.streams;
             }
-            let wanted_s = match watch {
-                Some(Watch::Ends(seconds) | Watch::Some(seconds)) => f64::from(seconds),
-                Some(Watch::Whole) | None => f64::INFINITY,
-            };
-            if seen.shown_s >= wanted_s {
-                let is_stop = matches!(watch.take(), Some(Watch::Some(_)));
-                self.leave_or_skip(is_stop, seen.duration_s - wanted_s);
+            match watch {
+                Watch::Ends(first_s, last_s) if seen.shown_s >= f64::from(first_s) => {
+                    self.skip_to(seen.duration_s - f64::from(last_s));
+                    watch = Watch::Whole;
+                }
+                Watch::Some(wanted_s) if seen.shown_s >= f64::from(wanted_s) => {
+                    self.ask("Player.Stop", json!({"playerid": VIDEO_PLAYER}));
+                    watch = Watch::Whole;
+                }
+                _ => {}
             }
             self.stopped
         });
@@ -164,11 +173,7 @@ impl Kodi {
         seen
     }
 
-    fn leave_or_skip(&mut self, is_stop: bool, to_s: f64) {
-        if is_stop {
-            self.ask("Player.Stop", json!({"playerid": VIDEO_PLAYER}));
-            return;
-        }
+    fn skip_to(&mut self, to_s: f64) {
         let (minutes, seconds) = ((to_s / 60.0) as u32, (to_s % 60.0) as u32);
         let time = json!({"hours": 0, "minutes": minutes, "seconds": seconds, "milliseconds": 0});
         self.ask("Player.Seek", json!({"playerid": VIDEO_PLAYER, "value": {"time": time}}));
