@@ -205,11 +205,21 @@ async fn play(play: Play) -> Result<(), Failed> {
     let address = daemon.as_ref().map_or(config.http.listen, Daemon::local_addr);
     let mut command = tokio::process::Command::new(&player);
     command.arg(local_url(address, &url)).args(&play.args);
+    // A proxy for the world outside cannot lead to this machine.
+    for name in ["no_proxy", "NO_PROXY"] {
+        command.env(name, without_proxy(std::env::var(name).ok(), reached(address)));
+    }
     let ended = watch(&player, command, &mut signals).await;
     if let Some(daemon) = daemon {
         daemon.stop().await;
     }
     ended
+}
+
+/// The hosts that a player asks without a proxy: those it would, and where we listen.
+fn without_proxy(hosts: Option<String>, address: SocketAddr) -> String {
+    let ours = address.ip().to_string();
+    hosts.filter(|hosts| !hosts.is_empty()).map_or(ours.clone(), |hosts| format!("{hosts},{ours}"))
 }
 
 /// Runs a player until it ends by itself or we are told to end.
