@@ -141,7 +141,7 @@ impl Wish<'_> {
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
         let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
-        let (way, answer) = match self.come(previous.as_deref(), stand_in, target).await? {
+        let (way, answer) = match self.come(previous.as_deref(), stand_in.clone(), target).await? {
             Come::Answer(way, answer) => (way, answer),
             Come::StandIn(stand_in) => return Ok(stand_in),
         };
@@ -152,8 +152,17 @@ impl Wish<'_> {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
-            _ => self.understood(source, answer, began).await,
+            _ => self.understood(source, *answer, began).await,
         };
+        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
+            self.say_what_stands_in("what came is none");
+            return Ok(stand_in);
+        }
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&self.key, &fetched, now());
+        if let Some(instead) = instead {
+            return Ok(instead);
+        }
         if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content)
             && !fetched.is_delta
         {
@@ -209,6 +218,8 @@ impl Wish<'_> {
             Ok(Playlist::Multivariant(multivariant)) => {
                 registry.learn_multivariant(credentials, &final_url, multivariant);
             }
+            // What is still empty is no stream yet, and no reason to give one up.
+            Ok(Playlist::Media(_)) if !fetched.has_anything() => {}
             Ok(Playlist::Media(timeline)) => {
                 let mut timeline = timeline.clone();
                 if fetched.is_delta && !self.fill_in(&mut timeline) {

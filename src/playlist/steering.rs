@@ -117,7 +117,8 @@ mod tests {
             #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"both\",NAME=\"x\",URI=\"t\"\r\n\
             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"nobody\",NAME=\"x\",URI=\"n\"\r\n\
             #EXT-X-UNKNOWN:1\r\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=1,PATHWAY-ID=\"B\",AUDIO=\"b\",SUBTITLES=\"both\"\r\nb/v\r\n"
+            #EXT-X-STREAM-INF:BANDWIDTH=1,PATHWAY-ID=\"B\",AUDIO=\"b\",SUBTITLES=\"both\"\r\n\
+            b/v\r\n"
         );
     }
 

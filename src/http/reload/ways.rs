@@ -24,7 +24,7 @@ const BLOCKING_TARGETS: u32 = 3;
 /// What came of asking.
 pub enum Come {
     /// An answer, and which of several ways it came.
-    Answer(Option<Way>, PlaylistAnswer),
+    Answer(Option<Way>, Box<PlaylistAnswer>),
     /// None that is any good: this is to do instead.
     StandIn(Arc<Fetched>),
 }
@@ -40,16 +40,17 @@ impl Wish<'_> {
         let last = ways.pop();
         for way in ways {
             if let Some(answer) = self.try_way(&self.request(&way.url, previous), target).await {
-                return Ok(Come::Answer(Some(way), answer));
+                return Ok(Come::Answer(Some(way), answer.into()));
             }
             way.failed();
         }
         let request = self.request(last.as_ref().map_or(&self.plain, |way| &way.url), previous);
         let Some(stand_in) = stand_in else {
-            return self.ask(&request, target).await.map(|answer| Come::Answer(last, answer));
+            let answer = self.ask(&request, target).await?;
+            return Ok(Come::Answer(last, answer.into()));
         };
         let answer = self.ask_once(&request, target).await;
-        Ok(answer.map_or(Come::StandIn(stand_in), |answer| Come::Answer(last, answer)))
+        Ok(answer.map_or(Come::StandIn(stand_in), |answer| Come::Answer(last, answer.into())))
     }
 
     /// Asks once on a way beside which there is another; `None` when that one is to be taken.
@@ -115,8 +116,12 @@ impl Wish<'_> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the origin is slow".to_owned(),
         };
+        self.say_what_stands_in(&reason);
+        None
+    }
+
+    pub(super) fn say_what_stands_in(&self, reason: &str) {
         let url = redact::url(&self.plain);
         tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-        None
     }
 }

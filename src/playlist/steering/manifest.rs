@@ -285,8 +285,9 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(
-            text in "(\\{|\\}|\\[|\\]|,|:|\"VERSION\":1|\"TTL\":|\"PATHWAY-PRIORITY\":|\"A\"|\
-                \"PATHWAY-CLONES\":|\"BASE-ID\":|\"ID\":|\"URI-REPLACEMENT\":|-?[0-9e.]{1,9}){0,30}",
+            text in "(\\{|\\}|\\[|\\]|,|:|\"VERSION\":1|\"TTL\":|\"A\"|\
+                \"PATHWAY-PRIORITY\":|\"PATHWAY-CLONES\":|\"BASE-ID\":|\"ID\":|\
+                \"URI-REPLACEMENT\":|-?[0-9e.]{1,9}){0,30}",
         ) {
             let _ = Manifest::parse(text.as_bytes());
             let _ = Manifest::parse(format!("{{\"VERSION\":1,{text}}}").as_bytes());

@@ -1,11 +1,15 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
+mod alternates;
 mod encodings;
+mod identity;
 mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod odd_segments;
 mod steering;
+mod transitions;
 
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;

@@ -319,7 +319,7 @@ async fn a_hostile_manifest_changes_nothing() {
 async fn what_a_player_sends_for_one_host_goes_to_no_other() {
     let (home, a, b) = (TestOrigin::start().await, pathway().await, pathway().await);
     let daemon = daemon().await;
-    home.put("/m.m3u8", master(&b.url("/steer").to_string(), &[("A", &a), ("B", &b)]));
+    home.put("/m.m3u8", master(b.url("/steer").as_ref(), &[("A", &a), ("B", &b)]));
     let headers = [("Cookie", "id=hush"), ("Authorization", "Bearer hush")];
     let ask = async |path: &str| ask::request(daemon.local_addr(), "GET", path, &headers).await;
     let master = ask(&ask::path(&home.url("/m.m3u8"))).await;
