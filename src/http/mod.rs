@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod body;
+mod cookies;
 mod decode;
 mod directives;
 pub mod error;

@@ -61,7 +61,7 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     let mut head = headers::to_player(
         &answer.headers,
         &asked.base(&answer.final_url),
-        &asked.prefix,
+        prefix(asked, fetched),
         BodyIs::Ours,
     );
     head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
@@ -75,7 +75,8 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
 }
 
 async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, String> {
-    let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
+    let prefix = prefix(asked, &fetched).to_owned();
+    let base = asked.base(&fetched.answer.final_url);
     let host = asked.sent.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let is_long = fetched.answer.body.len() > QUICK_BYTES_MAX;
     let work = move || {
@@ -90,6 +91,11 @@ async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, Stri
     };
     let done = if is_long { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
     done.map_err(|_| "the playlist was not finished".to_owned())?.map_err(|why| why.to_string())
+}
+
+/// What paths given to the player begin with.
+fn prefix<'a>(asked: &'a Asked, fetched: &'a Fetched) -> &'a str {
+    fetched.adopted.as_ref().map_or(&asked.prefix, |adopted| &adopted.prefix)
 }
 
 /// The origin's answer as it is: an error status, or a coding nobody knows.

@@ -11,17 +11,18 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use url::Url;
+use url::{Position, Url};
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
+use super::cookies::Owner;
 use super::error::Problem;
 use super::guard::Admission;
 use super::headers::{self, BodyIs};
 use super::user_info::UserInfo;
 use super::{cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
-use crate::origin::{FetchRequest, OriginResponse, Wanted};
+use crate::origin::{Cookies, FetchRequest, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
 
 /// What a request names.
@@ -50,13 +51,27 @@ pub struct Asked {
     pub forwarded: HeaderMap,
     /// Tells sets of credentials apart.
     pub credentials: u64,
-    /// Who asks, as far as it can be told.
-    pub player: PlayerId,
+    /// The jar of the player's session; an empty one if it has none.
+    pub cookies: Cookies,
+    /// Whether it has one.
+    is_in_session: bool,
+    /// Whose session an answer's cookies would open.
+    owner: Owner,
+}
+
+/// The session that an answer's cookies have opened.
+#[derive(Clone)]
+pub struct Adopted {
+    /// What paths given to the player begin with from now on.
+    pub prefix: String,
+    /// Tells its credentials from others.
+    pub credentials: u64,
 }
 
 impl Asked {
     /// What a request asks for, with the headers that go to the origin.
     pub fn new(
+        front: &Front,
         request: &Request<Incoming>,
         place: Place,
         admission: &Admission<'_>,
@@ -77,16 +92,57 @@ impl Asked {
             // What the player itself says is newer.
             forwarded.entry(AUTHORIZATION).or_insert(authorization);
         }
-        Self {
-            credentials: headers::credentials(&forwarded),
+        let owner = Owner {
             player: player(sent, remote),
+            carried: place.carried.unwrap_or_default(),
+            site: url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            credentials: headers::credentials(&forwarded),
+        };
+        let id = session::id_of(&place.prefix);
+        let session = front.sessions().jars.find(id, &owner, &forwarded);
+        let (prefix, credentials) = match &session {
+            Some(session) => (session::prefix(&session.id), session.credentials),
+            None => (place.prefix, owner.credentials),
+        };
+        Self {
+            credentials,
             forwarded,
             method: request.method().clone(),
             sent: sent.clone(),
             url,
-            prefix: place.prefix,
+            prefix,
             user_info,
+            is_in_session: session.is_some(),
+            cookies: session.map(|session| session.cookies).unwrap_or_default(),
+            owner,
         }
+    }
+
+    /// Who asks, as far as it can be told.
+    pub fn player(&self) -> PlayerId {
+        self.owner.player
+    }
+
+    /// What tells sets of credentials apart besides the player's session.
+    pub fn credentials_without_session(&self) -> u64 {
+        self.owner.credentials
+    }
+
+    /// Opens a session for cookies that origins have set on this request, unless it was made in
+    /// one or there are none.
+    pub fn adopt(&self, front: &Front) -> Option<Adopted> {
+        let mut random = [0; session::ID_BYTES];
+        if self.is_in_session
+            || self.cookies.is_unused()
+            || crate::ids::fill_random(&mut random).is_err()
+        {
+            return None;
+        }
+        let (owner, cookies) = (self.owner.clone(), self.cookies.clone());
+        let opened = front.sessions().jars.open(owner, &self.forwarded, cookies, random);
+        tracing::debug!(url = %crate::redact::url(&self.url), "cookies have opened a session");
+        let prefix = session::prefix(&opened.id);
+        Some(Adopted { prefix, credentials: opened.credentials })
     }
 
     /// The URL that answered, as this player would have to ask for it.
@@ -103,7 +159,7 @@ pub async fn proxy(
     admission: &Admission<'_>,
     remote: SocketAddr,
 ) -> Response<Body> {
-    let asked = Asked::new(request, place, admission, remote);
+    let asked = Asked::new(front, request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
     if let Some(located) = front.registry.locate(asked.credentials, &asked.url)
         && let Some(response) = segment::serve(front, &asked, located).await
@@ -124,6 +180,7 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         url: asked.url.clone(),
         headers: asked.forwarded.clone(),
         wanted: asked.sent.get(RANGE).cloned().map_or(Wanted::Whole, Wanted::AsAsked),
+        cookies: asked.cookies.clone(),
     };
     let meter = &front.status.meter;
     meter.add(|c| &c.origin_requests, 1);

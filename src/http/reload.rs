@@ -23,7 +23,7 @@ use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
 use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
-use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist, Timeline};
 use crate::redact;
 
 /// Longer texts are worked on elsewhere: they would keep other players waiting.
@@ -113,7 +113,8 @@ pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError>
         })
         .await;
     let fetched = match outcome {
-        Ok(fetched) if is_ours.into_inner() || fetched.is_for(variant) => fetched.clone(),
+        Ok(fetched) if is_ours.into_inner() => fetched.clone(),
+        Ok(fetched) if fetched.is_for(variant) && fetched.adopted.is_none() => fetched.clone(),
         Ok(_) => wish.fetch().await?,
         Err(error) => return Err(error.clone()),
     };
@@ -149,14 +150,21 @@ impl Wish<'_> {
         };
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let fetched = match previous {
+        let mut fetched = match previous {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
             _ => self.understood(answer, began).await,
         };
-        self.learn(&fetched).await;
-        Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
+        if let Content::Text(_) = fetched.content {
+            fetched.adopted = self.asked.adopt(self.front);
+        }
+        // What it lists is asked for in the session.
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(self.asked.credentials);
+        self.learn(credentials, &fetched).await;
+        let key = (credentials, self.key.1.clone());
+        Ok(self.front.playlists.held().put(key, Arc::new(fetched), now()))
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
@@ -169,7 +177,8 @@ impl Wish<'_> {
             headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(self.directives.added_to(&self.plain), headers)
+        let url = self.directives.added_to(&self.plain);
+        FetchRequest { cookies: self.asked.cookies.clone(), ..FetchRequest::get(url, headers) }
     }
 
     /// Asks with the patience of a player who has nothing else.
@@ -216,13 +225,14 @@ impl Wish<'_> {
         let mut fetched = Fetched {
             answer,
             content: Content::Other,
-            imported: self.front.registry.imported(self.asked.credentials, &self.plain),
+            imported: self.imported(),
             edge: None,
             target: None,
             is_delta: false,
             began,
             came,
             variant: self.variant,
+            adopted: None,
         };
         if fetched.answer.status != StatusCode::OK {
             return fetched;
@@ -242,11 +252,18 @@ impl Wish<'_> {
         })
     }
 
+    /// What it can import. The playlist that led to it may have been asked for before its cookies
+    /// opened the session.
+    fn imported(&self) -> Arc<Definitions> {
+        let of = |credentials| self.front.registry.imported(credentials, &self.plain);
+        let imported = of(self.asked.credentials);
+        if imported.is_empty() { of(self.asked.credentials_without_session()) } else { imported }
+    }
+
     /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
-    async fn learn(&self, fetched: &Fetched) {
+    async fn learn(&self, credentials: u64, fetched: &Fetched) {
         let registry = &self.front.registry;
         let Content::Text(read) = &fetched.content else { return };
-        let credentials = self.asked.credentials;
         // A redirect can bring a user name and password; no stream or swarm is named by them.
         let mut final_url = fetched.answer.final_url.clone();
         let is_named_with_user = UserInfo::take(&mut final_url).is_some();

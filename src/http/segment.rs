@@ -43,10 +43,11 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
     }
     let request = FetchRequest {
         wanted: slice.part.map_or(Wanted::Whole, Wanted::Slice),
+        cookies: asked.cookies.clone(),
         ..FetchRequest::get(asked.url.clone(), forwarded)
     };
     let stream = &located.stream;
-    match stream.open(slice.segment, asked.player, request).await {
+    match stream.open(slice.segment, asked.player(), request).await {
         Opening::Held(held) => {
             let meter = stream.meter();
             let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);

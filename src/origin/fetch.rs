@@ -1,8 +1,9 @@
 //! Asks an origin: one attempt, or as many as a player has patience for.
 //!
-//! No cookies are kept, nothing is decompressed, no proxy of the environment is used: what comes
-//! back is what the player would have got. Connections are kept and shared by all streams.
+//! Cookies are the player's jar's matter, nothing is decompressed, no proxy of the environment is
+//! used: what comes back is what the player would have got. Connections are kept and shared by all streams.
 
+use super::cookies::Cookies;
 use super::error::{OriginError, host_of};
 use super::limit::HostLimit;
 use super::redirect::Trail;
@@ -17,7 +18,7 @@ use rustls::RootCertStore;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
@@ -45,6 +46,8 @@ pub struct FetchRequest {
     pub headers: HeaderMap,
     /// The part that is wanted.
     pub wanted: Wanted,
+    /// The jar of the player, for all hosts on the way.
+    pub cookies: Cookies,
 }
 
 /// A playlist, or whatever was answered instead of one.
@@ -76,7 +79,8 @@ pub struct Origin {
 impl FetchRequest {
     /// A GET for all of `url`.
     pub fn get(url: Url, headers: HeaderMap) -> Self {
-        Self { method: Method::GET, url, headers, wanted: Wanted::Whole }
+        let cookies = Cookies::default();
+        Self { method: Method::GET, url, headers, wanted: Wanted::Whole, cookies }
     }
 }
 
@@ -166,9 +170,9 @@ impl Origin {
                 headers.insert(IF_RANGE, validator.as_header());
             }
         }
-        let mut trail = Trail::new(request.url.clone(), headers)?;
+        let mut trail = Trail::new(request.url.clone(), headers, request.cookies.clone(), now_s())?;
         let (mut inner, mut place) = self.ask(is_first, &request.method, &trail, deadline).await?;
-        while trail.follow(inner.status().as_u16(), inner.headers())? {
+        while trail.follow(inner.status().as_u16(), inner.headers(), now_s())? {
             drop(place);
             (inner, place) = self.ask(is_first, &request.method, &trail, deadline).await?;
         }
@@ -302,6 +306,11 @@ impl Origin {
             Err(_) => Err(OriginError::TimedOut { host, what: Waited::Head }),
         }
     }
+}
+
+/// Seconds since 1970, which cookies reckon with.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn client(

@@ -5,6 +5,7 @@
 //! that names the host. Driven by the HTTP front (playlists, things passed through) and by the
 //! stream actor (segments).
 
+pub mod cookies;
 mod error;
 mod fetch;
 mod limit;
@@ -17,6 +18,7 @@ pub mod retry;
 mod target;
 mod tls;
 
+pub use cookies::Cookies;
 pub use error::{OriginError, Waited};
 pub use fetch::{FetchRequest, Origin, PLAYLIST_BYTES_MAX, PlaylistAnswer};
 pub use redirect::REDIRECTS_MAX;
