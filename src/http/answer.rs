@@ -46,6 +46,7 @@ impl Front {
     pub fn new(door: FrontDoor, registry: Registry, origin: Origin, status: Status) -> Self {
         let door = RwLock::new(Arc::new(door));
         let playlists = Playlists::default();
+        let origin = origin.counting(status.meter.clone());
         Self { door, registry, origin, status, playlists, sessions: Mutex::default() }
     }
 

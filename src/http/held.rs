@@ -56,7 +56,7 @@ pub struct Fetched {
 pub enum Content {
     /// A playlist; what could not be understood can still be played.
     Text(Result<Playlist, NotAPlaylist>),
-    /// An error status, or a coding nobody knows: to be passed on.
+    /// An error status, a coding nobody knows, audio or video: to be passed on.
     Other,
     /// Called a playlist, but none; why.
     Unusable(String),

@@ -43,6 +43,7 @@ fn fetched(text: &str, now: Instant) -> Fetched {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         body: Bytes::from(text.to_owned()),
+        media: None,
     };
     let content = Content::Text(content);
     let (began, came, imported) = (now, now, Arc::default());

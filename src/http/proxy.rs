@@ -182,21 +182,31 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         wanted: asked.sent.get(RANGE).cloned().map_or(Wanted::Whole, Wanted::AsAsked),
         cookies: asked.cookies.clone(),
     };
-    let meter = &front.status.meter;
-    meter.add(|c| &c.origin_requests, 1);
     let mut answer = match front.origin.open_patiently(&request, 0, None).await {
         Ok(answer) => answer,
         Err(error) => return refuse(Problem::from(&error)),
     };
-    let first = match answer.chunk().await {
-        Ok(first) => first,
+    let (status, is_head) = (answer.status, asked.method == Method::HEAD);
+    let is_playlist = match answer.peek().await {
+        Ok(first) => {
+            let first = first.cloned();
+            may_be_a_playlist(&answer, first.as_ref())
+        }
         Err(error) => return refuse(Problem::from(&error)),
     };
-    if may_be_a_playlist(&answer, first.as_ref()) {
+    if is_playlist && status == StatusCode::OK && !is_head {
+        return playlist::take(front, asked, answer).await;
+    }
+    if is_playlist {
         // It may hold the only place at its host.
         drop(answer);
         return playlist::serve(front, asked).await;
     }
+    stream(front, asked, answer)
+}
+
+/// Passes on what comes, for as long as it comes and the player reads.
+pub fn stream(front: &Front, asked: &Asked, answer: OriginResponse) -> Response<Body> {
     let mut response = Response::new(body::empty());
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers::to_player(
@@ -206,7 +216,7 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         BodyIs::Untouched,
     );
     cache_status(response.headers_mut(), "hlswarm; fwd=bypass");
-    *response.body_mut() = body::passing(first, answer, meter.clone());
+    *response.body_mut() = body::passing(answer, front.status.meter.clone());
     response
 }
 

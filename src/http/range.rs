@@ -43,6 +43,11 @@ pub fn parse(header: Option<&HeaderValue>) -> RangeSpec {
 }
 
 impl RangeSpec {
+    /// Whether it asks for everything, be it as a range.
+    pub fn is_from_start(self) -> bool {
+        matches!(self, Self::Whole | Self::From { first: 0, last: None })
+    }
+
     /// Applies the range to `size` bytes. While the size is unknown everything is given, since a
     /// partial answer has to name its end.
     pub fn resolve(self, size: Option<u64>) -> Resolved {

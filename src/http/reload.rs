@@ -22,7 +22,7 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
+use crate::origin::{FetchRequest, OriginError, OriginResponse, PlaylistAnswer, retry};
 use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist, Timeline};
 use crate::redact;
 
@@ -95,10 +95,8 @@ impl Playlists {
 
 /// Brings the playlist that a player asks for.
 pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError> {
-    let (plain, directives) = directives::split(&asked.url);
-    let key = (asked.credentials, plain.as_str().to_owned());
-    let variant = freshness::variant(&asked.forwarded);
-    let wish = Wish { front, asked, plain, directives, key, variant };
+    let wish = Wish::new(front, asked);
+    let variant = wish.variant;
     if let Some(fetched) = wish.fresh() {
         return Ok(Brought { fetched, was_held: true });
     }
@@ -121,7 +119,28 @@ pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError>
     Ok(Brought { fetched, was_held: false })
 }
 
-impl Wish<'_> {
+/// Takes the playlist that an answer turned out to be, asking anew only where its end is missing.
+pub async fn take(
+    front: &Front,
+    asked: &Asked,
+    answer: OriginResponse,
+) -> Result<Brought, OriginError> {
+    let began = now();
+    let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
+    front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+    let wish = Wish::new(front, asked);
+    let fetched = wish.understood(answer, began).await;
+    Ok(Brought { fetched: wish.keep(fetched).await, was_held: false })
+}
+
+impl<'a> Wish<'a> {
+    fn new(front: &'a Front, asked: &'a Asked) -> Self {
+        let (plain, directives) = directives::split(&asked.url);
+        let key = (asked.credentials, plain.as_str().to_owned());
+        let variant = freshness::variant(&asked.forwarded);
+        Self { front, asked, plain, directives, key, variant }
+    }
+
     fn fresh(&self) -> Option<Arc<Fetched>> {
         let now = now();
         self.front.playlists.held().fresh(&self.key, &self.directives, self.variant, now)
@@ -150,12 +169,17 @@ impl Wish<'_> {
         };
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let mut fetched = match previous {
+        let fetched = match previous {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
             _ => self.understood(answer, began).await,
         };
+        Ok(self.keep(fetched).await)
+    }
+
+    /// Tells everyone who is to know; what to give out: this, or what reached further already.
+    async fn keep(&self, mut fetched: Fetched) -> Arc<Fetched> {
         if let Content::Text(_) = fetched.content {
             fetched.adopted = self.asked.adopt(self.front);
         }
@@ -164,7 +188,7 @@ impl Wish<'_> {
         let credentials = of_session.unwrap_or(self.asked.credentials);
         self.learn(credentials, &fetched).await;
         let key = (credentials, self.key.1.clone());
-        Ok(self.front.playlists.held().put(key, Arc::new(fetched), now()))
+        self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
@@ -188,7 +212,6 @@ impl Wish<'_> {
         target: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let answer = if self.directives.is_blocking() {
             self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
         } else {
@@ -201,7 +224,6 @@ impl Wish<'_> {
     /// Asks once and for a target duration; `None` when the one at hand has to do.
     async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let attempt = self.front.origin.playlist_once(request);
         let answer = tokio::time::timeout(patience, attempt).await;
         let reason = match answer {
@@ -234,7 +256,7 @@ impl Wish<'_> {
             variant: self.variant,
             adopted: None,
         };
-        if fetched.answer.status != StatusCode::OK {
+        if fetched.answer.status != StatusCode::OK || fetched.answer.media.is_some() {
             return fetched;
         }
         if fetched.answer.body.len() <= QUICK_BYTES_MAX {

@@ -78,7 +78,7 @@ async fn arriving(
         Err(Failure::Encoded) => return None,
         Err(failure) => return Some(failed(front, asked, &failure)),
     };
-    if known.total.is_none() && !is_from_start(slice.wanted) {
+    if known.total.is_none() && !slice.wanted.is_from_start() {
         return None;
     }
     let mut response = head(slice, known.total, &known.content_type);
@@ -116,10 +116,6 @@ fn choose(segments: &[(Option<ByteRange>, SegmentId)], asked: RangeSpec) -> Opti
             resource_size,
         })
     })
-}
-
-fn is_from_start(wanted: RangeSpec) -> bool {
-    matches!(wanted, RangeSpec::Whole | RangeSpec::From { first: 0, last: None })
 }
 
 /// Status and header fields for a segment of `size` bytes.

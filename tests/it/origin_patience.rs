@@ -3,6 +3,7 @@
 
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource, pattern};
+use hlswarm::metrics::{Counters, Meter};
 use hlswarm::origin::{FetchRequest, Origin, OriginConfig, OriginError, Waited};
 use http::HeaderMap;
 use std::sync::Arc;
@@ -79,8 +80,12 @@ impl Drop for Scripted {
 /// Asks patiently: status, or error, and how many seconds of virtual time it took.
 async fn ask(origin: &Scripted) -> (Result<u16, OriginError>, u64) {
     let began = Instant::now();
+    let counters = Arc::<Counters>::default();
     let client = Origin::new(&OriginConfig::default()).unwrap();
+    let client = client.counting(Meter::of_daemon(counters.clone()));
     let answer = client.open_patiently(&origin.request(), 0, None).await;
+    let asked = counters.snapshot().origin_requests;
+    assert_eq!(asked, origin.connections() as u64, "every attempt is counted, once");
     let status = match answer {
         Ok(mut answer) => {
             answer.collect(100).await.unwrap();

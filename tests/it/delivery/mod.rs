@@ -1,5 +1,6 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
+mod channels;
 mod cookies;
 mod encodings;
 mod links;
