@@ -13,6 +13,7 @@ use url::Url;
 
 pub mod setting;
 
+use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
 use setting::{Described, settings};
 
@@ -89,11 +90,19 @@ settings! {
         upload: bool = true;
         /// Uploads at the same time, for each stream (1 to 100).
         uploads_max: u64 = 8, in 1..=100;
+        /// Bytes per second given to peers, over all streams (0 for no limit, or 64 KiB to 10 GiB).
+        upload_rate_max: u64 = 0, all is_upload_rate;
+        /// Whether that limit holds for peers on the local network, too.
+        upload_rate_on_lan: bool = false;
         /// Connections to peers, for each stream (1 to 200).
         peers_max: u64 = 20, in 1..=200;
         /// Longest wait in milliseconds, when a stream starts and its swarm has other members, for
         /// one of them to answer before the origin is asked (0 to 5,000; 0 asks at once).
         join_wait_ms: u64 = 1_000, in 0..=5_000;
+        /// Seconds by which players of a live stream are kept behind its edge, so that peers have
+        /// the time to get what they ask for (0 to 120; 0 turns it off). "auto" is two target
+        /// durations while there are peers.
+        live_delay_s: LiveDelay = LiveDelay::Automatic;
         /// Seconds for which a stream is still shared after its last player (0 to 86,400).
         linger_s: u64 = 30, in 0..=86_400;
         /// Local IP addresses to connect from; empty means every network interface, and loopback
@@ -113,6 +122,14 @@ pub fn tracker_url(text: &str) -> Option<Url> {
 fn are_trackers(texts: &[String]) -> Result<(), String> {
     let allowed = || "a list of ws:// or wss:// URLs".to_owned();
     texts.iter().all(|text| tracker_url(text).is_some()).then_some(()).ok_or_else(allowed)
+}
+
+/// Less than a message of the protocol a second would look like a peer that has gone.
+const UPLOAD_RATE_MIN: u64 = 64 << 10;
+
+fn is_upload_rate(rate: &u64) -> Result<(), String> {
+    let is_allowed = *rate == 0 || (UPLOAD_RATE_MIN..=10 << 30).contains(rate);
+    is_allowed.then_some(()).ok_or_else(|| "0, or a number from 65536 to 10737418240".to_owned())
 }
 
 /// A section of the file: settings that can be set by name and described.

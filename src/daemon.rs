@@ -25,8 +25,8 @@ use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::redact;
-use crate::rtc::{Connector, RtcConfig, WebRtcConnector};
-use crate::stream::{Budget, Parts, Registry};
+use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
+use crate::stream::{Budget, Pace, Parts, Registry};
 use crate::swarm;
 use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
@@ -187,6 +187,7 @@ fn front(
         origin: origin.clone(),
         connector: connector(&config.p2p, tasks),
         trackers: trackers.clone(),
+        pace: Arc::new(Pace::new(config.p2p.upload_rate_max, config.p2p.upload_rate_on_lan)),
         swarm: core_config(config),
         peers_max: usize::try_from(config.p2p.peers_max).unwrap_or(usize::MAX),
         linger: Duration::from_secs(config.p2p.linger_s),
@@ -203,7 +204,7 @@ fn front(
         trackers,
         is_draining: AtomicBool::new(false),
     };
-    Ok(Front::new(door(config), registry, origin, status))
+    Ok(Front::new(door(config), registry, origin, status, config.p2p.live_delay_s))
 }
 
 fn door(config: &Config) -> FrontDoor {
@@ -214,7 +215,12 @@ fn core_config(config: &Config) -> swarm::Config {
     let defaults = swarm::Config::default();
     swarm::Config {
         upload: config.p2p.upload,
-        uploads_max: usize::try_from(config.p2p.uploads_max).unwrap_or(usize::MAX),
+        // Each upload must move on every second, or the peer gives it up.
+        uploads_max: usize::try_from(match config.p2p.upload_rate_max {
+            0 => config.p2p.uploads_max,
+            rate => config.p2p.uploads_max.min(rate / MESSAGE_BYTES_MAX as u64).max(1),
+        })
+        .unwrap_or(usize::MAX),
         join_wait: Duration::from_millis(config.p2p.join_wait_ms),
         segment_bytes_max: config.cache.segment_bytes_max,
         prefetch_segments: defaults

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
 use toml::de::DeValue;
 
@@ -82,6 +83,30 @@ text_setting!(Proxy, "a URL such as \"http://host:3128\" or \"socks5://host:1080
 text_setting!(HostProxy, "\"host=proxy\", such as \"example.com=socks5://host:1080\"");
 text_setting!(SocketAddr, "an address and port such as \"127.0.0.1:4570\"");
 text_setting!(IpAddr, "an IP address in quotes");
+
+const DELAYS: &str = "\"auto\" or a number of seconds from 0 to 120";
+
+impl Setting for LiveDelay {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = match value {
+            DeValue::Integer(integer) => integer.as_str(),
+            DeValue::Float(float) => float.as_str(),
+            value => value.as_str().ok_or(DELAYS)?,
+        };
+        Self::from_text(text)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|()| DELAYS.to_owned())
+    }
+
+    fn to_toml(&self) -> String {
+        match self {
+            Self::Automatic => "\"auto\"".to_owned(),
+            Self::Fixed(_) => self.to_string(),
+        }
+    }
+}
 
 impl<T: Setting> Setting for Vec<T> {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {

@@ -13,6 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use url::Url;
 
 use super::body::{self, Body};
+use super::delay::{Delays, LiveDelay};
 use super::error::Problem;
 use super::guard::{self, Admission, FrontDoor};
 use super::play;
@@ -39,15 +40,27 @@ pub struct Front {
     pub playlists: Playlists,
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
+    delays: Mutex<Delays>,
 }
 
 impl Front {
     /// Puts the parts together.
-    pub fn new(door: FrontDoor, registry: Registry, origin: Origin, status: Status) -> Self {
-        let door = RwLock::new(Arc::new(door));
-        let playlists = Playlists::default();
-        let origin = origin.counting(status.meter.clone());
-        Self { door, registry, origin, status, playlists, sessions: Mutex::default() }
+    pub fn new(
+        door: FrontDoor,
+        registry: Registry,
+        origin: Origin,
+        status: Status,
+        delay: LiveDelay,
+    ) -> Self {
+        Self {
+            door: RwLock::new(Arc::new(door)),
+            registry,
+            origin: origin.counting(status.meter.clone()),
+            status,
+            playlists: Playlists::default(),
+            sessions: Mutex::default(),
+            delays: Mutex::new(Delays::new(delay)),
+        }
     }
 
     /// Changes who may ask.
@@ -58,6 +71,11 @@ impl Front {
     /// Headers that links carry; never to be held across an await.
     pub fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far behind the live edge players are kept; never to be held across an await.
+    pub fn delays(&self) -> MutexGuard<'_, Delays> {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn door(&self) -> Arc<FrontDoor> {

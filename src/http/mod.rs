@@ -7,6 +7,7 @@ pub mod answer;
 pub mod body;
 mod cookies;
 mod decode;
+pub mod delay;
 mod directives;
 pub mod error;
 mod freshness;

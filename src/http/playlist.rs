@@ -4,13 +4,18 @@
 //! ours when it called a web page a playlist.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tokio::time::Instant;
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
 use super::cache_status;
+use super::delay::{self, Show};
+use super::directives;
 use super::error::Problem;
 use super::freshness;
 use super::headers::{self, BodyIs};
@@ -19,7 +24,8 @@ use super::proxy::{self, Asked};
 use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
 use crate::origin::OriginResponse;
-use crate::playlist::{self, rewrite};
+use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
+use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
@@ -56,10 +62,15 @@ async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<B
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let text = match rewritten(asked, fetched).await {
-        Ok(text) => text,
+    let behind = Behind::settle(front, asked, &fetched).await;
+    let show = behind.as_ref().map(|behind| behind.show);
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, show).await {
+        Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
+    if let Some(behind) = behind {
+        behind.note(front, last, held_back);
+    }
     let (meter, size) = (&front.status.meter, text.len() as u64);
     meter.add(|c| &c.served_bytes, size);
     if was_held {
@@ -80,7 +91,7 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     );
     head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
     // Players of low-latency streams reckon with it.
-    let age_s = fetched.age(tokio::time::Instant::now().into_std()).as_secs();
+    let age_s = fetched.age(Instant::now().into_std()).as_secs();
     if was_held || age_s > 0 {
         head.insert(AGE, HeaderValue::from(age_s));
     }
@@ -88,7 +99,53 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     head
 }
 
-async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, String> {
+/// A player of a live stream that may be kept behind its edge.
+struct Behind {
+    key: delay::Key,
+    show: Show,
+    stream: StreamHandle,
+}
+
+impl Behind {
+    async fn settle(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<Self> {
+        let target = fetched.target.filter(|_| !fetched.is_delta)?;
+        if front.delays().is_off() {
+            return None;
+        }
+        let playlist = directives::split(&asked.url).0;
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(asked.credentials);
+        let stream = front.registry.playing(credentials, &playlist)?;
+        let standing = stream.standing(asked.player()).await;
+        let key = (asked.player(), credentials, playlist.into());
+        let show = front.delays().settle(&key, target, standing, Instant::now().into_std());
+        Some(Self { key, show, stream })
+    }
+
+    /// What the player was given.
+    fn note(&self, front: &Front, last: Option<u64>, held_back: Duration) {
+        if let Some(last) = last {
+            front.delays().shown(&self.key, last);
+        }
+        let held_back_ms = u64::try_from(held_back.as_millis()).unwrap_or(u64::MAX);
+        self.stream.profile().live_delay_ms.store(held_back_ms, Ordering::Relaxed);
+    }
+}
+
+/// A playlist as a player gets it.
+struct Shown {
+    text: Vec<u8>,
+    /// Media sequence number of its last segment.
+    last: Option<u64>,
+    /// How much media it lacks at the end.
+    held_back: Duration,
+}
+
+async fn rewritten(
+    asked: &Asked,
+    fetched: Arc<Fetched>,
+    show: Option<Show>,
+) -> Result<Shown, String> {
     let prefix = prefix(asked, &fetched).to_owned();
     let base = asked.base(&fetched.answer.final_url);
     let host = asked.sent.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
@@ -101,10 +158,17 @@ async fn rewritten(asked: &Asked, fetched: Arc<Fetched>) -> Result<Vec<u8>, Stri
             prefix: &prefix,
             host: host.as_deref(),
         };
-        rewrite::rewrite(&text, &context).map(playlist::text::encode)
+        let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
+        let shown = held.as_ref().map_or(&*text, |held| &held.text);
+        Ok(Shown {
+            text: playlist::text::encode(rewrite::rewrite(shown, &context)?),
+            last: show.and_then(|_| hold_back::last_sequence(shown)),
+            held_back: held.map_or(Duration::ZERO, |held| held.media),
+        })
     };
     let done = if is_long { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
-    done.map_err(|_| "the playlist was not finished".to_owned())?.map_err(|why| why.to_string())
+    done.map_err(|_| "the playlist was not finished".to_owned())?
+        .map_err(|why: NotAPlaylist| why.to_string())
 }
 
 /// What paths given to the player begin with.

@@ -68,8 +68,8 @@ impl Pending for PeerPending {
         };
         let channel = opened.map_err(|_| RtcError::TimedOut)?.ok_or(RtcError::Closed)?;
         let connection = Arc::clone(&self.connection);
-        let path = connection.path().await;
-        Ok(Arc::new(PeerLink { channel, connection, path }))
+        let (path, is_near) = connection.path().await;
+        Ok(Arc::new(PeerLink { channel, connection, path, is_near }))
     }
 
     async fn close(&self) {
@@ -81,6 +81,7 @@ struct PeerLink {
     channel: Arc<dyn DataChannel>,
     connection: Arc<Connection>,
     path: Path,
+    is_near: bool,
 }
 
 #[async_trait]
@@ -127,6 +128,10 @@ impl Link for PeerLink {
 
     fn path(&self) -> Path {
         self.path
+    }
+
+    fn is_near(&self) -> bool {
+        self.is_near
     }
 
     async fn close(&self) {

@@ -214,6 +214,10 @@ impl Link for MemoryLink {
         Path::Host
     }
 
+    fn is_near(&self) -> bool {
+        true
+    }
+
     async fn close(&self) {
         self.closed.cancel();
     }

@@ -91,6 +91,9 @@ pub trait Link: Send + Sync {
     /// How the bytes travel, as far as it is known.
     fn path(&self) -> Path;
 
+    /// Whether the peer is on this machine or its local network.
+    fn is_near(&self) -> bool;
+
     /// Ends the connection; unsent messages are lost. The first call returns when its sockets are
     /// closed.
     async fn close(&self);

@@ -190,11 +190,12 @@ impl Connection {
         if ice::has_candidate(&sdp) { Ok(sdp) } else { Err(RtcError::NoCandidates) }
     }
 
-    pub(super) async fn path(&self) -> Path {
-        let Some(sctp) = self.peer.sctp().await else { return Path::Unknown };
+    /// How it travels, and whether the other side is on this machine or its local network.
+    pub(super) async fn path(&self) -> (Path, bool) {
+        let Some(sctp) = self.peer.sctp().await else { return (Path::Unknown, false) };
         let transport = sctp.transport().ice_transport();
         let Ok(Some(pair)) = transport.get_selected_candidate_pair().await else {
-            return Path::Unknown;
+            return (Path::Unknown, false);
         };
         let (local, remote) = (pair.local(), pair.remote());
         let is_both_host = [local.typ, remote.typ] == [RTCIceCandidateType::Host; 2];
@@ -202,11 +203,13 @@ impl Connection {
             address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ice::is_private(ip))
         };
         if [local.typ, remote.typ].contains(&RTCIceCandidateType::Relay) {
-            Path::Relay
-        } else if is_both_host || is_near(&remote.address) {
-            Path::Host
+            (Path::Relay, false)
+        } else if is_near(&remote.address) {
+            (Path::Host, true)
+        } else if is_both_host {
+            (Path::Host, false)
         } else {
-            Path::Srflx
+            (Path::Srflx, false)
         }
     }
 

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arriving::{self, Arriving};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
+use super::manners::Manners;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report, Roster};
-use super::{Command, Figures, Open, Opening, Parts, Profile};
+use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
@@ -42,6 +43,7 @@ pub struct Actor {
     /// Added to a wire id to get a segment's id; fixed for the life of the stream.
     pub(super) wire_base: u64,
     pub(super) shapes: Shapes,
+    pub(super) manners: Manners,
     pub(super) arriving: Arriving,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
@@ -51,6 +53,8 @@ pub struct Actor {
     /// Until when the players' last known buffers last.
     pub(super) playing_until: Instant,
     pub(super) links: LinkContext,
+    /// Tells the links whether a player needs the connection for itself.
+    hurry: watch::Sender<bool>,
     pub(super) evictions: Arc<Evictions>,
     pub(super) attention: Arc<Notify>,
     pub(super) cancel: CancellationToken,
@@ -93,6 +97,7 @@ impl Actor {
         let (link_events, links) = mpsc::channel(EVENTS_MAX);
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
+        let hurry = watch::Sender::new(false);
         let mut seed = [0; 8];
         if crate::ids::fill_random(&mut seed).is_err() {
             tracing::warn!("no random source: choices between peers are predictable");
@@ -118,11 +123,15 @@ impl Actor {
             links: LinkContext {
                 events: link_events,
                 meter: meter.clone(),
+                pace: parts.pace.clone(),
+                hurry: hurry.subscribe(),
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             },
+            hurry,
             evictions: parts.cache.evictions(profile.id),
             playing_until: now,
+            manners: Manners::default(),
             shapes: Shapes::expect(&timeline.segments),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -199,6 +208,11 @@ impl Actor {
                 self.feed(Input::Demanded { segment, player });
                 self.feed(Input::Handed { segment, player });
             }
+            Command::Standing(player, reply) => {
+                let buffered = self.swarm.buffered(player, Instant::now().into_std());
+                // Whoever asked may have gone.
+                let _ = reply.send(Standing { peers: self.peers.len(), buffered });
+            }
             Command::Figures(reply) => {
                 let figures = Figures {
                     segments_held: self.parts.cache.held(self.profile.id).len(),
@@ -242,6 +256,7 @@ impl Actor {
             let _ = reply.send(Opening::Bypass);
             return;
         };
+        self.manners = Manners::of(&request);
         self.arriving.set_request(segment, request);
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.
@@ -310,5 +325,8 @@ impl Actor {
                 Output::Fail { segment } => self.arriving.fail(segment),
             }
         }
+        let is_in_a_hurry = self.swarm.is_in_a_hurry();
+        self.hurry
+            .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
 }

@@ -1,18 +1,18 @@
 //! One connected peer: a task that reads what it says and one that writes to it.
 //!
-//! The writer puts commands before payload and payload message by message, so that an announcement
-//! never waits behind a segment. What to say and whom to serve is the actor's word; nothing is
-//! decided here but giving up on a peer that does not take what it asked for.
+//! The reader is here, the writer in `writer`. What to say and whom to serve is the actor's word.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pace::Pace;
+use super::writer::{Upload, UploadSlot, Writer};
 use crate::ids::{PeerId, PeerKey};
 use crate::metrics::Meter;
 use crate::rtc::{Link, MESSAGE_BYTES_MAX, Path};
@@ -20,8 +20,6 @@ use crate::swarm::wire::{self, Decoded, Decoder, Message};
 
 /// Commands waiting to be written to one peer; a peer that lets more pile up is dropped.
 const OUTBOX_MESSAGES_MAX: usize = 256;
-/// An upload without progress for this long is given up, and the peer with it.
-const UPLOAD_STALL: Duration = Duration::from_secs(10);
 
 /// What a peer did.
 #[derive(Debug)]
@@ -54,35 +52,11 @@ pub struct PeerLink {
     cancel: CancellationToken,
 }
 
-/// A segment on its way to a peer.
-struct Upload {
-    /// Wire id of the segment.
-    segment: u64,
-    /// The peer's request id.
-    request: u64,
-    /// Announces the bytes; taken when it is sent.
-    head: Option<Message>,
-    /// What is still to be sent.
-    rest: Bytes,
-}
-
-/// What the writer sends next of an upload.
-enum Piece {
-    Head(Message),
-    /// Payload, and the upload's end where this is the last.
-    Payload(Bytes, Option<Message>),
-}
-
+/// What has gone both ways.
 #[derive(Default)]
-struct UploadSlot {
-    upload: Mutex<Option<Upload>>,
-    changed: Notify,
-}
-
-#[derive(Default)]
-struct Traffic {
+pub(super) struct Traffic {
     down_bytes: AtomicU64,
-    up_bytes: AtomicU64,
+    pub(super) up_bytes: AtomicU64,
     /// When the request was sent that has no answer yet.
     asked: Mutex<Option<Instant>>,
     /// Shortest time from a request to its answer, in microseconds; 0 until there was one.
@@ -112,6 +86,10 @@ pub struct LinkContext {
     pub events: mpsc::Sender<LinkEvent>,
     /// Counts what is sent and received.
     pub meter: Meter,
+    /// How fast peers are served.
+    pub pace: Arc<Pace>,
+    /// Whether a player needs the connection for itself.
+    pub hurry: watch::Receiver<bool>,
     /// Spawns tasks that shutdown waits for.
     pub tasks: tokio_util::task::TaskTracker,
     /// Ends every link of the stream.
@@ -170,21 +148,13 @@ impl PeerLink {
     /// Begins an upload, in place of one that is running.
     pub fn serve(&self, segment: u64, request: u64, rest: Bytes) {
         let size = rest.len() as u64;
-        *self.slot.lock() = Some(Upload {
-            segment,
-            request,
-            rest,
-            head: Some(Message::Data { segment, size, request }),
-        });
-        self.slot.changed.notify_one();
+        let head = Some(Message::Data { segment, size, request });
+        self.slot.begin(Upload { segment, request, rest, head });
     }
 
     /// Ends the upload that answers `request`, if it is still running.
     pub fn stop_serving(&self, request: u64) {
-        let mut upload = self.slot.lock();
-        if upload.as_ref().is_some_and(|u| u.request == request) {
-            *upload = None;
-        }
+        self.slot.end(request);
     }
 
     /// Closes the connection; a `Closed` event follows.
@@ -225,32 +195,6 @@ impl Traffic {
     }
 }
 
-impl UploadSlot {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Upload>> {
-        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What to send next.
-    fn next(&self) -> Option<Piece> {
-        let mut slot = self.lock();
-        let upload = slot.as_mut()?;
-        if let Some(head) = upload.head.take() {
-            return Some(Piece::Head(head));
-        }
-        let mut size = upload.rest.len().min(MESSAGE_BYTES_MAX);
-        if wire::collides(&upload.rest[..size]) {
-            size -= 1;
-        }
-        let payload = upload.rest.split_to(size);
-        let mut end = None;
-        if upload.rest.is_empty() {
-            end = Some(Message::Completed { segment: upload.segment, request: upload.request });
-            *slot = None;
-        }
-        Some(Piece::Payload(payload, end))
-    }
-}
-
 async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Traffic) {
     let mut decoder = Decoder::default();
     while let Some(message) = link.receive().await {
@@ -274,93 +218,6 @@ async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Tr
         };
         if context.events.send(event).await.is_err() {
             return;
-        }
-    }
-}
-
-struct Writer {
-    key: PeerKey,
-    link: Arc<dyn Link>,
-    commands: mpsc::Receiver<Bytes>,
-    slot: Arc<UploadSlot>,
-    traffic: Arc<Traffic>,
-    context: LinkContext,
-}
-
-impl Writer {
-    /// Writes until the connection fails or stalls.
-    async fn run(mut self) {
-        loop {
-            while let Ok(command) = self.commands.try_recv() {
-                if !self.send(command).await {
-                    return;
-                }
-            }
-            let piece = self.slot.next();
-            let Some(piece) = piece else {
-                tokio::select! {
-                    command = self.commands.recv() => {
-                        let Some(command) = command else { return };
-                        if !self.send(command).await {
-                            return;
-                        }
-                    }
-                    () = self.slot.changed.notified() => {}
-                }
-                continue;
-            };
-            if !self.send_piece(piece).await {
-                return;
-            }
-        }
-    }
-
-    async fn send_piece(&self, piece: Piece) -> bool {
-        let (payload, end) = match piece {
-            Piece::Head(head) => return self.send_command(&head).await,
-            Piece::Payload(payload, end) => (payload, end),
-        };
-        let size = payload.len() as u64;
-        if !self.send(payload).await {
-            return false;
-        }
-        self.traffic.up_bytes.fetch_add(size, Ordering::Relaxed);
-        self.context.meter.add(|c| &c.upload_bytes, size);
-        match end {
-            Some(end) => self.finish(&end).await,
-            None => true,
-        }
-    }
-
-    async fn send_command(&self, command: &Message) -> bool {
-        for part in wire::encode(command, MESSAGE_BYTES_MAX) {
-            if !self.send(part.into()).await {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn finish(&self, end: &Message) -> bool {
-        if !self.send_command(end).await {
-            return false;
-        }
-        let Message::Completed { request, .. } = *end else { return true };
-        let served = LinkEvent::Served { peer: self.key, request, is_complete: true };
-        self.context.events.send(served).await.is_ok()
-    }
-
-    async fn send(&self, message: Bytes) -> bool {
-        match tokio::time::timeout(UPLOAD_STALL, self.link.send(message)).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::debug!(peer = self.key.0, %error, "a peer cannot be written to");
-                false
-            }
-            Err(_) => {
-                tracing::debug!(peer = self.key.0, "a peer takes nothing any more");
-                false
-            }
         }
     }
 }

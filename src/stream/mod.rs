@@ -11,11 +11,14 @@ pub mod buffer;
 mod download;
 mod failure;
 mod link;
+mod manners;
+mod pace;
 mod peers;
 mod registry;
 mod segments;
 mod shape;
 mod signalling;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +42,7 @@ use buffer::Reader;
 pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
+pub use pace::Pace;
 pub use registry::{Located, Registry};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
@@ -58,6 +62,8 @@ pub struct Parts {
     pub connector: Option<Arc<dyn Connector>>,
     /// Where peers are met.
     pub trackers: Vec<TrackerSession>,
+    /// How fast peers are served.
+    pub pace: Arc<Pace>,
     /// How the core decides.
     pub swarm: swarm::Config,
     /// Connections to peers, for each stream.
@@ -87,6 +93,8 @@ pub struct Profile {
     pub is_live: AtomicBool,
     /// Players that asked for something lately.
     pub active_players: AtomicU64,
+    /// Milliseconds by which the player that asked last is kept behind the live edge.
+    pub live_delay_ms: AtomicU64,
     /// What was moved.
     pub counters: Arc<Counters>,
 }
@@ -116,6 +124,7 @@ enum Command {
     /// A player was given a segment that was held.
     Handed(SegmentId, PlayerId),
     Figures(oneshot::Sender<Figures>),
+    Standing(PlayerId, oneshot::Sender<Standing>),
 }
 
 #[derive(Debug)]
@@ -144,6 +153,15 @@ pub struct Figures {
     pub segments_held: usize,
     /// Connected peers.
     pub peers: Vec<PeerFigures>,
+}
+
+/// How a player stands in a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Connected peers.
+    pub peers: usize,
+    /// Media that the player has and has not played yet, as far as can be told.
+    pub buffered: Duration,
 }
 
 impl StreamHandle {
@@ -192,6 +210,15 @@ impl StreamHandle {
             return Figures::default();
         }
         figures.await.unwrap_or_default()
+    }
+
+    /// Asks the actor how a player stands.
+    pub async fn standing(&self, player: PlayerId) -> Standing {
+        let (reply, standing) = oneshot::channel();
+        if self.commands.send(Command::Standing(player, reply)).await.is_err() {
+            return Standing::default();
+        }
+        standing.await.unwrap_or_default()
     }
 
     fn is_ended(&self) -> bool {

@@ -47,6 +47,7 @@ impl Actor {
         if let Admission::Replace(older) = admission {
             self.disconnect(older);
         }
+        let is_near = opened.link.is_near();
         let link = PeerLink::start(key, opened.peer, opened.link, &self.links);
         if admission == Admission::Refuse {
             link.close();
@@ -55,6 +56,9 @@ impl Actor {
         tracing::debug!(peer = %opened.peer, "a peer is connected");
         self.peers.insert(key, link);
         self.feed(Input::Connected { peer: key, id: opened.peer });
+        if is_near {
+            self.feed(Input::Near { peer: key });
+        }
     }
 
     pub(super) fn disconnect(&mut self, peer: PeerKey) {

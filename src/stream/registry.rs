@@ -169,6 +169,17 @@ impl Registry {
         Some(Located { stream: inner.alive(&self.parts, index), segments })
     }
 
+    /// The stream that the playlist at a URL is read for.
+    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
+        let inner = self.lock();
+        let is_it = |stream: &&Stream| {
+            stream.credentials == credentials
+                && stream.playlist == *playlist
+                && !stream.handle.is_ended()
+        };
+        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
+    }
+
     /// Every stream that has not ended.
     pub fn streams(&self) -> Vec<StreamHandle> {
         let inner = self.lock();
@@ -293,6 +304,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
         info_hash: identity.info_hash,
         is_live: AtomicBool::new(!timeline.is_ended),
         active_players: AtomicU64::new(0),
+        live_delay_ms: AtomicU64::new(0),
         counters: Arc::default(),
     });
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");

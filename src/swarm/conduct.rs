@@ -82,6 +82,12 @@ impl Swarm {
         readers.iter().map(due).min()
     }
 
+    /// Whether there is no more time for a segment than fetching it may take.
+    pub(super) fn is_due_soon(&self, segment: SegmentId) -> bool {
+        let margin = margin(&self.config, self.downlink, self.window.size_guess(segment));
+        self.due(segment).is_some_and(|due| due <= self.now + margin)
+    }
+
     /// The plan for everything wanted, and the segments that are.
     fn decide(&self) -> (Vec<Decision>, BTreeSet<SegmentId>) {
         let mut demands: Vec<_> =
@@ -183,7 +189,8 @@ impl Swarm {
 
     fn fetch(&mut self, segment: SegmentId) {
         self.give_up_peer(segment);
-        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        let size = self.window.size(segment);
+        let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
         transfer.source = Source::Origin { since: self.now, received: 0 };
         self.outputs.push_back(Output::Fetch { segment, from: transfer.have });
         self.have.changed_urgently(self.now);

@@ -94,6 +94,11 @@ impl Players {
         }
     }
 
+    /// What a player has received and not played yet.
+    pub(super) fn buffered(&self, now: Instant, id: PlayerId) -> Duration {
+        self.players.get(&id).map_or(Duration::ZERO, |p| p.dry_at.saturating_duration_since(now))
+    }
+
     /// When that player needs the segment: now at the earliest.
     pub(super) fn due(&self, now: Instant, id: PlayerId, segment: SegmentId) -> Instant {
         let Some(player) = self.players.get(&id) else { return now };

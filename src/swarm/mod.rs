@@ -134,6 +134,11 @@ pub enum Input {
         /// Who is on the other side.
         id: PeerId,
     },
+    /// That peer is on the local network.
+    Near {
+        /// The connection.
+        peer: PeerKey,
+    },
     /// The connection has gone; not needed after [`Output::Drop`], but harmless.
     Disconnected {
         /// The connection.

@@ -29,6 +29,8 @@ const JUDGED_AFTER: Duration = Duration::from_millis(300);
 pub(super) struct Peer {
     /// Who it is.
     pub(super) id: PeerId,
+    /// Whether it is on the local network.
+    pub(super) is_near: bool,
     /// Strikes since its last success.
     pub(super) strikes: u32,
     /// Verified segments it contributed to.
@@ -69,6 +71,7 @@ impl Peer {
     pub(super) fn new(id: PeerId, now: Instant) -> Self {
         Self {
             id,
+            is_near: false,
             strikes: 0,
             given: 0,
             throughput: Throughput::default(),

@@ -132,14 +132,28 @@ impl Ask<'_> {
         }
     }
 
-    /// Ahead of the players: from an idle peer that holds it, or not at all.
+    /// Ahead of the players: from an idle peer that holds it; else, of a live stream, from the
+    /// origin when it is this member's turn to bring it to the swarm.
     fn ahead(&self) -> Answer {
-        let is_idle =
-            self.want.transfer.is_none_or(|t| t.source == Source::Waiting && !t.is_origin_only);
-        match self.best_peer(false, None).filter(|_| is_idle) {
-            Some(peer) => (Step::Ask(peer), None),
-            None => (Step::Wait, None),
+        let transfer = self.want.transfer;
+        if transfer.is_some_and(|t| t.source != Source::Waiting || t.is_origin_only) {
+            return (Step::Wait, None);
         }
+        if let Some(peer) = self.best_peer(false, None) {
+            return (Step::Ask(peer), None);
+        }
+        let s = self.situation;
+        // Who says nothing yet may hold everything.
+        let is_informed = s.peers.iter().any(|c| c.peer.counts() != (0, 0));
+        let has_failed = transfer.is_some_and(|t| t.origin_failed_at.is_some());
+        if !s.is_live || !s.config.upload || !is_informed || has_failed || self.is_expected() {
+            return (Step::Wait, None);
+        }
+        let turn_at = self.turn_at();
+        if s.now >= turn_at {
+            return (Step::Fetch, None);
+        }
+        (Step::Wait, Some((turn_at, Reason::Ramp)))
     }
 
     fn first_source(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
@@ -175,11 +189,24 @@ impl Ask<'_> {
         if !s.is_live || s.peers.is_empty() {
             return (Step::Fetch, None);
         }
-        let turn_at = self.want.since + ramp(s.me, self.want.segment, s.members, s.config);
+        let turn_at = self.turn_at();
         if s.now >= turn_at {
             return (Step::Fetch, None);
         }
         (Step::Wait, Some((turn_at, Reason::Ramp).min((fallback_at, Reason::Due))))
+    }
+
+    /// When this member is to fetch the segment if nobody is heard to have it.
+    fn turn_at(&self) -> Instant {
+        let s = self.situation;
+        self.want.since + ramp(s.me, self.want.segment, s.members, s.config)
+    }
+
+    /// Whether anybody holds or loads the segment.
+    fn is_expected(&self) -> bool {
+        let segment = self.want.segment;
+        let can = |c: &Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
+        self.situation.peers.iter().any(can)
     }
 
     /// The origin gave up: any holder will do, and a busy one is waited for.
@@ -265,8 +292,9 @@ impl Ask<'_> {
         self.holders().any(|c| c.key == key && c.peer.throughput.get().is_some())
     }
 
-    /// The fastest free holder: one that should be done by `finish_by`, if that is given. A peer
-    /// not measured yet is taken for average: proven ones come first, but everyone gets a chance.
+    /// The fastest free holder, of those on the local network if any is: one that should be done by
+    /// `finish_by`, if that is given. A peer not measured yet is taken for average: proven ones
+    /// come first, but everyone gets a chance.
     /// Holders that failed at this segment are asked again only when the origin has failed too.
     fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
         let s = self.situation;
@@ -289,7 +317,7 @@ impl Ask<'_> {
         let rank = |c: &&Candidate| {
             let rate = c.peer.throughput.get().unwrap_or(average);
             let tie = mix(s.seed ^ mix(self.want.segment.0) ^ u64::from(c.key.0));
-            (!has_failed(c.key), c.peer.download.is_none(), rate as u64, tie)
+            (!has_failed(c.key), c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
         let candidates = self.holders().filter(is_free).filter(is_in_time);
         candidates.filter(|c| may_retry || !has_failed(c.key)).max_by_key(rank).map(|c| c.key)

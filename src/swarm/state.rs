@@ -4,7 +4,7 @@
 //! `schedule` who brings it. Driven by the stream actor.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::demand::Players;
 use super::have::Have;
@@ -14,7 +14,7 @@ use super::transfer::{Source, Transfer};
 use super::upload::Uploads;
 use super::window::Window;
 use super::{Config, Expected, Input, Output, PeerStatus, Reason, Status};
-use crate::ids::{PeerId, PeerKey, SegmentId};
+use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 
 /// One rendition's swarm as this member sees it.
 #[derive(Debug)]
@@ -91,6 +91,11 @@ impl Swarm {
             Input::Dismissed { segment, player } => self.dismissed(segment, player),
             Input::Handed { segment, player } => self.players.handed(self.now, player, segment),
             Input::Connected { peer, id } => self.connected(peer, id),
+            Input::Near { peer } => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.is_near = true;
+                }
+            }
             Input::Disconnected { peer } => self.disconnected(peer),
             Input::Heard { peer, message } => self.heard(peer, message),
             Input::Received { peer, len } => self.received(peer, len),
@@ -130,6 +135,19 @@ impl Swarm {
         let download = self.peers.get(&peer)?.download.as_ref()?;
         let offset = self.transfers.get(&download.segment)?.have;
         Some(Expected { segment: download.segment, offset, remaining: download.remaining()? })
+    }
+
+    /// Media that a player has received and not played yet, as far as can be told.
+    pub fn buffered(&self, player: PlayerId, now: Instant) -> Duration {
+        self.players.buffered(now.max(self.now), player)
+    }
+
+    /// Whether a player needs a segment soon that is on its way from the origin: nothing else
+    /// should take of the connection then.
+    pub fn is_in_a_hurry(&self) -> bool {
+        let is_fetched = |t: &Transfer| t.is_demanded() && t.is_fetching();
+        let fetched = self.transfers.iter().filter(|(_, transfer)| is_fetched(transfer));
+        fetched.into_iter().any(|(segment, _)| self.is_due_soon(*segment))
     }
 
     /// The connected peers.

@@ -287,3 +287,31 @@ fn seats_on_a_live_swarm_are_few_but_never_none() {
     assert!(at_once <= 6, "{at_once} fetched at once");
     assert!((1..=12).contains(&in_all), "{in_all} fetched in the end");
 }
+
+#[test]
+fn a_live_segment_is_brought_to_the_swarm_before_anybody_asks_for_it() {
+    let mut s = Script::joined(true, 2);
+    s.input(Input::SwarmSize(3));
+    s.play(98);
+    s.announce(1, &[97], &[]);
+    s.announce(2, &[97], &[]);
+    // Whoever's turn it is: in the end every member's.
+    let fetched =
+        |lines: &[String], id: u64| lines.iter().any(|l| l.contains(&format!("fetch {id} ")));
+    assert!(fetched(&s.until(60_000), 98), "its turn comes");
+    let mut s = Script::joined(true, 2);
+    s.input(Input::SwarmSize(3));
+    s.play(98);
+    s.announce(1, &[97], &[98, 99]);
+    assert!(!fetched(&s.until(60_000), 98), "a neighbour is loading it");
+}
+
+#[test]
+fn who_gives_nothing_fetches_nothing_ahead_from_the_origin() {
+    let mut s = Script::with(Config { upload: false, ..Config::default() }, true);
+    s.input(Input::Alone);
+    s.connect(1);
+    s.play(98);
+    s.announce(1, &[97], &[]);
+    assert_eq!(s.until(30_000), NOTHING);
+}

@@ -175,3 +175,27 @@ fn one_peer_too_many_is_not_taken_in() {
     assert_eq!(s.connect(129), ["129: drop, one peer too many"]);
     assert_eq!(s.swarm.peers().count(), 128);
 }
+
+#[test]
+fn a_peer_on_the_local_network_is_asked_first() {
+    let mut s = Script::joined(false, 3);
+    s.input(Input::Near { peer: PeerKey(2) });
+    for peer in [1, 2, 3] {
+        s.announce(peer, &[50], &[]);
+    }
+    assert_eq!(s.demand(50), ["2: request 50 #0 from 0"]);
+}
+
+#[test]
+fn only_a_fetch_that_a_player_needs_soon_is_a_hurry() {
+    let mut s = Script::joined(false, 1);
+    s.play(5);
+    assert!(!s.swarm.is_in_a_hurry());
+    s.demand(5);
+    assert!(!s.swarm.is_in_a_hurry(), "there are 20 seconds in hand");
+    let mut s = Script::joined(false, 1);
+    assert_eq!(s.demand(0), ["fetch 0 from 0"]);
+    assert!(s.swarm.is_in_a_hurry());
+    s.complete(0);
+    assert!(!s.swarm.is_in_a_hurry());
+}

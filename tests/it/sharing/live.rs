@@ -5,8 +5,10 @@ use crate::origin::TestOrigin;
 use crate::resource::Resource;
 use bytes::Bytes;
 use hlswarm::daemon::Daemon;
+use hlswarm::http::delay::LiveDelay;
 use hlswarm::playlist::timeline::Segment;
 use std::fmt::Write;
+use std::time::Duration;
 use url::Url;
 
 const HIT: &str = "hlswarm; hit";
@@ -73,7 +75,9 @@ async fn expect(player: &Player, segment: &Segment) -> String {
 async fn a_viewer_gets_new_segments_from_another_as_they_appear() {
     let (channel, tracker) = (Channel::start(4, 0, false).await, Tracker::start().await);
     channel.go_to(103, 0);
-    let config = config(&[&tracker.url()]);
+    let mut config = config(&[&tracker.url()]);
+    // The newest is what this is about.
+    config.p2p.live_delay_s = LiveDelay::Fixed(Duration::ZERO);
     let (first, second) =
         (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
     let players = [Player::of(&first), Player::of(&second)];

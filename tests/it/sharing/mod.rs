@@ -4,6 +4,7 @@
 //! is waited for is a request at the origin, a gate, or a figure of the daemon, with a deadline.
 
 mod caching;
+mod delay;
 mod ending;
 mod fallback;
 mod kinds;
@@ -11,4 +12,5 @@ mod live;
 mod swarming;
 mod test_peer;
 mod trouble;
+mod upload;
 pub mod world;

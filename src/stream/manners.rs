@@ -1,0 +1,46 @@
+//! How players ask an origin, for segments that none of them has asked for yet.
+//!
+//! Origins may want a cookie or a referring page: a segment fetched ahead is asked for as the last
+//! one was. What belongs to one host goes to no other. Driven by the actor.
+
+use http::HeaderMap;
+use url::{Origin, Url};
+
+use crate::origin::FetchRequest;
+
+/// The header fields of the last request of a player, and where they went.
+#[derive(Debug, Default)]
+pub struct Manners(Option<(Origin, HeaderMap)>);
+
+impl Manners {
+    /// As in that request.
+    pub fn of(request: &FetchRequest) -> Self {
+        Self(Some((request.url.origin(), request.headers.clone())))
+    }
+
+    /// The header fields for a URL.
+    pub fn headers_for(&self, url: &Url) -> HeaderMap {
+        let known = self.0.as_ref().filter(|(origin, _)| *origin == url.origin());
+        known.map(|(_, headers)| headers.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::COOKIE;
+
+    use super::*;
+
+    #[test]
+    fn what_one_host_was_told_goes_to_no_other() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("a=1"))]);
+        let manners = Manners::of(&FetchRequest::get(url("https://a.test/1.ts"), headers.clone()));
+        assert_eq!(manners.headers_for(&url("https://a.test/2.ts")), headers);
+        for other in ["https://b.test/2.ts", "http://a.test/2.ts", "https://a.test:8443/2.ts"] {
+            assert!(manners.headers_for(&url(other)).is_empty(), "{other}");
+        }
+        assert!(Manners::default().headers_for(&url("https://a.test/2.ts")).is_empty());
+    }
+}
