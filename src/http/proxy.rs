@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use url::{Position, Url};
@@ -19,6 +19,7 @@ use super::cookies::Owner;
 use super::error::Problem;
 use super::guard::Admission;
 use super::headers::{self, BodyIs};
+use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
 use super::{cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
@@ -175,13 +176,7 @@ pub async fn proxy(
 
 /// Passes an origin's answer through, unless its content turns out to be a playlist.
 pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
-    let request = FetchRequest {
-        method: asked.method.clone(),
-        url: asked.url.clone(),
-        headers: asked.forwarded.clone(),
-        wanted: asked.sent.get(RANGE).cloned().map_or(Wanted::Whole, Wanted::AsAsked),
-        cookies: asked.cookies.clone(),
-    };
+    let request = as_asked(asked);
     let mut answer = match front.origin.open_patiently(&request, 0, None).await {
         Ok(answer) => answer,
         Err(error) => return refuse(Problem::from(&error)),
@@ -203,6 +198,23 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         return playlist::serve(front, asked).await;
     }
     stream(front, asked, answer)
+}
+
+/// The player's own request. A range that makes no sense, or is several, is left out: the answer
+/// is the whole.
+fn as_asked(asked: &Asked) -> FetchRequest {
+    let range = asked.sent.get(RANGE).filter(|range| range::parse(Some(range)) != RangeSpec::Whole);
+    let mut headers = asked.forwarded.clone();
+    if let Some(condition) = asked.sent.get(IF_RANGE).filter(|_| range.is_some()) {
+        headers.insert(IF_RANGE, condition.clone());
+    }
+    FetchRequest {
+        method: asked.method.clone(),
+        url: asked.url.clone(),
+        headers,
+        wanted: range.cloned().map_or(Wanted::Whole, Wanted::AsAsked),
+        cookies: asked.cookies.clone(),
+    }
 }
 
 /// Passes on what comes, for as long as it comes and the player reads.

@@ -42,7 +42,8 @@ pub struct FetchRequest {
     pub method: Method,
     /// What to ask for.
     pub url: Url,
-    /// Headers of the player that may reach the origin; `Range` comes from `wanted`.
+    /// Headers of the player that may reach the origin; `Range` comes from `wanted`, and `If-Range`
+    /// counts only where that is the player's own.
     pub headers: HeaderMap,
     /// The part that is wanted.
     pub wanted: Wanted,
@@ -151,7 +152,9 @@ impl Origin {
     ) -> Result<OriginResponse, OriginError> {
         let mut headers = request.headers.clone();
         headers.remove(RANGE);
-        headers.remove(IF_RANGE);
+        if !matches!(request.wanted, Wanted::AsAsked(_)) {
+            headers.remove(IF_RANGE);
+        }
         headers.remove(ACCEPT_ENCODING);
         if let Some(range) = request.wanted.range_header(from) {
             headers.insert(RANGE, range);

@@ -7,6 +7,7 @@ mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod ranges;
 
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
