@@ -3,6 +3,7 @@
 mod channels;
 mod cookies;
 mod encodings;
+mod kinds;
 mod links;
 mod lists;
 mod live;
