@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 use crate::metrics::Meter;
-use crate::origin::OriginResponse;
+use crate::origin::Healing;
 use crate::stream::buffer::Reader;
 
 /// The body of any answer. An error in it ends the connection: the player sees it was cut short.
@@ -52,7 +52,7 @@ pub fn arriving(
 }
 
 /// An origin's answer as it comes.
-pub fn passing(answer: OriginResponse, meter: Meter) -> Body {
+pub fn passing(answer: Healing, meter: Meter) -> Body {
     boxed(stream::try_unfold((answer, meter), |(mut answer, meter)| async move {
         let bytes = match answer.chunk().await {
             Ok(bytes) => bytes,

@@ -23,7 +23,7 @@ use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
 use super::{cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
-use crate::origin::{Cookies, FetchRequest, OriginResponse, Wanted};
+use crate::origin::{Cookies, FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
 
 /// What a request names.
@@ -162,7 +162,8 @@ pub async fn proxy(
 ) -> Response<Body> {
     let asked = Asked::new(front, request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
-    if let Some(located) = front.registry.locate(asked.credentials, &asked.url)
+    let effort = |segments: &[_]| segment::effort(segments, &asked.sent);
+    if let Some(located) = front.registry.locate(asked.credentials, &asked.url, effort)
         && let Some(response) = segment::serve(front, &asked, located).await
     {
         return response;
@@ -228,6 +229,7 @@ pub fn stream(front: &Front, asked: &Asked, answer: OriginResponse) -> Response<
         BodyIs::Untouched,
     );
     cache_status(response.headers_mut(), "hlswarm; fwd=bypass");
+    let answer = Healing::new(front.origin.clone(), as_asked(asked), answer);
     *response.body_mut() = body::passing(answer, front.status.meter.clone());
     response
 }

@@ -160,10 +160,11 @@ impl<'a> Wish<'a> {
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
         let request = self.request(previous.as_deref());
-        let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
+        let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
+        let answer = match &stand_in {
             Some(stand_in) => match self.ask_once(&request, target).await {
                 Some(answer) => answer,
-                None => return Ok(stand_in),
+                None => return Ok(stand_in.clone()),
             },
             None => self.ask(&request, target).await?,
         };
@@ -175,6 +176,10 @@ impl<'a> Wish<'a> {
             }
             _ => self.understood(answer, began).await,
         };
+        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
+            self.say_what_stands_in("what came is none");
+            return Ok(stand_in);
+        }
         Ok(self.keep(fetched).await)
     }
 
@@ -186,8 +191,13 @@ impl<'a> Wish<'a> {
         // What it lists is asked for in the session.
         let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
         let credentials = of_session.unwrap_or(self.asked.credentials);
-        self.learn(credentials, &fetched).await;
         let key = (credentials, self.key.1.clone());
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&key, &fetched, now());
+        if let Some(instead) = instead {
+            return instead;
+        }
+        self.learn(credentials, &fetched).await;
         self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
@@ -235,9 +245,13 @@ impl<'a> Wish<'a> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the origin is slow".to_owned(),
         };
+        self.say_what_stands_in(&reason);
+        None
+    }
+
+    fn say_what_stands_in(&self, reason: &str) {
         let url = redact::url(&self.plain);
         tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-        None
     }
 
     /// What an answer is, with its text decompressed.
@@ -293,6 +307,8 @@ impl<'a> Wish<'a> {
             Ok(Playlist::Multivariant(multivariant)) => {
                 registry.learn_multivariant(credentials, &final_url, multivariant);
             }
+            // What is still empty is no stream yet, and no reason to give one up.
+            Ok(Playlist::Media(_)) if !fetched.has_anything() => {}
             Ok(Playlist::Media(timeline)) => {
                 let mut timeline = timeline.clone();
                 if fetched.is_delta && !self.fill_in(&mut timeline) {

@@ -8,6 +8,7 @@
 pub mod cookies;
 mod error;
 mod fetch;
+mod healing;
 mod limit;
 mod media;
 pub mod proxy;
@@ -23,6 +24,7 @@ mod whole;
 pub use cookies::Cookies;
 pub use error::{OriginError, Waited};
 pub use fetch::{FetchRequest, Origin};
+pub use healing::Healing;
 pub use redirect::REDIRECTS_MAX;
 pub use response::OriginResponse;
 pub use resume::{SKIP_BYTES_MAX, Validator, Wanted};
