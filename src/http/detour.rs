@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::answer::Front;
-use super::decode;
 use super::proxy::Asked;
 use super::steering::{self, WAY_PATIENCE, Way};
 use super::user_info::UserInfo;
+use super::{decode, reload};
 use crate::ids::SegmentId;
 use crate::origin::{FetchRequest, Wanted};
 use crate::playlist::timeline::Segment;
@@ -30,7 +30,7 @@ struct Ways {
 
 /// The ways to the segments of the media playlist at a URL, if it has several.
 pub fn of(front: &Arc<Front>, asked: &Asked, playlist: &Url) -> Option<Arc<dyn Detour>> {
-    if front.steering.ways(asked.credentials, playlist).len() < 2 {
+    if front.steering.ways(asked, playlist).len() < 2 {
         return None;
     }
     let (front, asked, playlist) = (Arc::downgrade(front), asked.clone(), playlist.clone());
@@ -48,7 +48,7 @@ impl fmt::Debug for Ways {
 impl Detour for Ways {
     async fn ahead(&self, segment: SegmentId, asked: &Url) -> Option<FetchRequest> {
         let front = self.front.upgrade()?;
-        let ways = front.steering.ways(self.asked.credentials, &self.playlist);
+        let ways = front.steering.ways(&self.asked, &self.playlist);
         let way = ways.first().filter(|way| !way.leads_to(asked))?;
         let asked_way = ways.iter().find(|way| way.leads_to(asked))?;
         // A live playlist soon leads there by itself.
@@ -66,12 +66,12 @@ impl Detour for Ways {
         is_host_at_fault: bool,
     ) -> Option<FetchRequest> {
         let front = self.front.upgrade()?;
-        let ways = front.steering.ways(self.asked.credentials, &self.playlist);
+        let ways = front.steering.ways(&self.asked, &self.playlist);
         let bad = failed.last().filter(|_| is_host_at_fault);
         if let Some(way) = bad.and_then(|bad| ways.iter().find(|way| way.leads_to(bad))) {
             way.failed();
         }
-        for way in &front.steering.ways(self.asked.credentials, &self.playlist) {
+        for way in &front.steering.ways(&self.asked, &self.playlist) {
             if failed.iter().any(|failed| way.leads_to(failed)) {
                 continue;
             }
@@ -101,29 +101,25 @@ impl Ways {
         if failed.contains(&url) {
             return None;
         }
-        let headers = steering::headers_for(front, &self.asked, &url);
         let wanted = range.map_or(Wanted::Whole, Wanted::Slice);
-        Some(FetchRequest { wanted, ..FetchRequest::get(url, headers) })
+        Some(FetchRequest { wanted, ..steering::request(front, &self.asked, &url) })
     }
 
     /// The segments of the playlist on that way.
     async fn read(&self, front: &Front, way: &Way) -> Option<Timeline> {
-        let headers = steering::headers_for(front, &self.asked, &way.url);
-        let request = FetchRequest::get(way.url.clone(), headers);
-        let meter = &front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
+        let request = steering::request(front, &self.asked, &way.url);
         let attempt = tokio::time::timeout(WAY_PATIENCE, front.origin.playlist_once(&request));
         let answer = attempt.await.ok().and_then(Result::ok).filter(|a| a.status.is_success());
         let Some(answer) = answer else {
             way.failed();
             return None;
         };
-        meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+        front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
         let body = decode::decode(&answer.headers, &answer.body, PLAYLIST_BYTES_MAX).ok()?;
         let text = playlist::check(&body).ok()?;
         let mut base = answer.final_url;
         let _ = UserInfo::take(&mut base);
-        let imported = front.registry.imported(self.asked.credentials, &self.playlist);
+        let imported = reload::imported(front, &self.asked, &self.playlist);
         let Ok(Playlist::Media(timeline)) = playlist::read(&text, &base, &imported) else {
             return None;
         };

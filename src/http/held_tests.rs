@@ -43,21 +43,24 @@ fn fetched(text: &str, now: Instant) -> Fetched {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         body: Bytes::from(text.to_owned()),
+        media: None,
     };
     let content = Content::Text(content);
     let (began, came, imported) = (now, now, Arc::default());
+    let (is_delta, variant, adopted) = (false, 1, None);
     let source = answer.final_url.clone();
     Fetched {
-        source,
         answer,
+        source,
         content,
         imported,
         edge,
         target,
-        is_delta: false,
+        is_delta,
         began,
         came,
-        variant: 1,
+        variant,
+        adopted,
     }
 }
 

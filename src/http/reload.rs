@@ -24,8 +24,8 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{OriginError, PlaylistAnswer};
-use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::origin::{OriginError, OriginResponse, PlaylistAnswer};
+use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist, Timeline};
 use crate::redact;
 use ways::Come;
 
@@ -96,10 +96,8 @@ impl Playlists {
 
 /// Brings the playlist that a player asks for.
 pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError> {
-    let (plain, directives) = directives::split(&asked.url);
-    let key = (asked.credentials, plain.as_str().to_owned());
-    let variant = freshness::variant(&asked.forwarded);
-    let wish = Wish { front, asked, plain, directives, key, variant };
+    let wish = Wish::new(front, asked);
+    let variant = wish.variant;
     if let Some(fetched) = wish.fresh() {
         return Ok(Brought { fetched, was_held: true });
     }
@@ -114,14 +112,36 @@ pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError>
         })
         .await;
     let fetched = match outcome {
-        Ok(fetched) if is_ours.into_inner() || fetched.is_for(variant) => fetched.clone(),
+        Ok(fetched) if is_ours.into_inner() => fetched.clone(),
+        Ok(fetched) if fetched.is_for(variant) && fetched.adopted.is_none() => fetched.clone(),
         Ok(_) => wish.fetch().await?,
         Err(error) => return Err(error.clone()),
     };
     Ok(Brought { fetched, was_held: false })
 }
 
-impl Wish<'_> {
+/// Takes the playlist that an answer turned out to be, asking anew only where its end is missing.
+pub async fn take(
+    front: &Front,
+    asked: &Asked,
+    answer: OriginResponse,
+) -> Result<Brought, OriginError> {
+    let began = now();
+    let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
+    front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+    let wish = Wish::new(front, asked);
+    let fetched = wish.understood(wish.plain.clone(), answer, began).await;
+    Ok(Brought { fetched: wish.keep(fetched).await, was_held: false })
+}
+
+impl<'a> Wish<'a> {
+    fn new(front: &'a Front, asked: &'a Asked) -> Self {
+        let (plain, directives) = directives::split(&asked.url);
+        let key = (asked.credentials, plain.as_str().to_owned());
+        let variant = freshness::variant(&asked.forwarded);
+        Self { front, asked, plain, directives, key, variant }
+    }
+
     fn fresh(&self) -> Option<Arc<Fetched>> {
         let now = now();
         self.front.playlists.held().fresh(&self.key, &self.directives, self.variant, now)
@@ -154,22 +174,34 @@ impl Wish<'_> {
             }
             _ => self.understood(source, *answer, began).await,
         };
-        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
-            self.say_what_stands_in("what came is none");
-            return Ok(stand_in);
-        }
-        // What is not given out is not learned either: it could pass for a new beginning.
-        let instead = self.front.playlists.held().instead(&self.key, &fetched, now());
-        if let Some(instead) = instead {
-            return Ok(instead);
-        }
         if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content)
             && !fetched.is_delta
         {
             way.brought(timeline);
         }
-        self.learn(&fetched).await;
-        Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
+        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
+            self.say_what_stands_in("what came is none");
+            return Ok(stand_in);
+        }
+        Ok(self.keep(fetched).await)
+    }
+
+    /// Tells everyone who is to know; what to give out: this, or what reached further already.
+    async fn keep(&self, mut fetched: Fetched) -> Arc<Fetched> {
+        if let Content::Text(_) = fetched.content {
+            fetched.adopted = self.asked.adopt(self.front);
+        }
+        // What it lists is asked for in the session.
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(self.asked.credentials);
+        let key = (credentials, self.key.1.clone());
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&key, &fetched, now());
+        if let Some(instead) = instead {
+            return instead;
+        }
+        self.learn(credentials, &fetched).await;
+        self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
     /// What an answer is, with its text decompressed.
@@ -180,15 +212,16 @@ impl Wish<'_> {
             answer,
             source,
             content: Content::Other,
-            imported: self.front.registry.imported(self.asked.credentials, &self.plain),
+            imported: imported(self.front, self.asked, &self.plain),
             edge: None,
             target: None,
             is_delta: false,
             began,
             came,
             variant: self.variant,
+            adopted: None,
         };
-        if fetched.answer.status != StatusCode::OK {
+        if fetched.answer.status != StatusCode::OK || fetched.answer.media.is_some() {
             return fetched;
         }
         if fetched.answer.body.len() <= QUICK_BYTES_MAX {
@@ -207,10 +240,9 @@ impl Wish<'_> {
     }
 
     /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
-    async fn learn(&self, fetched: &Fetched) {
+    async fn learn(&self, credentials: u64, fetched: &Fetched) {
         let registry = &self.front.registry;
         let Content::Text(read) = &fetched.content else { return };
-        let credentials = self.asked.credentials;
         // A redirect can bring a user name and password; no stream or swarm is named by them.
         let mut final_url = fetched.answer.final_url.clone();
         let is_named_with_user = UserInfo::take(&mut final_url).is_some();
@@ -252,6 +284,14 @@ impl Wish<'_> {
         timeline.segments = all;
         is_whole
     }
+}
+
+/// What a media playlist can import. The playlist that led to it may have been asked for before its
+/// cookies opened the session.
+pub fn imported(front: &Front, asked: &Asked, playlist: &Url) -> Arc<Definitions> {
+    let of = |credentials| front.registry.imported(credentials, playlist);
+    let imported = of(asked.credentials);
+    if imported.is_empty() { of(asked.credentials_without_session()) } else { imported }
 }
 
 /// Reads what has come, and leaves its text without compression and byte order mark as body.

@@ -25,7 +25,7 @@ use super::proxy::Asked;
 use super::user_info::UserInfo;
 use super::{directives, session};
 use crate::metrics::Meter;
-use crate::origin::Origin;
+use crate::origin::{FetchRequest, Origin};
 use crate::playlist::steering::{Course, Heard, Manifest, PathwayClone, Pathways, Server, inline};
 use crate::playlist::{self, Playlist, Timeline, proxy_url};
 use crate::redact;
@@ -59,8 +59,8 @@ struct State {
     all: Pathways,
     course: Course,
     server: Server,
-    /// For the steering server.
-    headers: HeaderMap,
+    /// How the steering server is asked.
+    request: Option<FetchRequest>,
     used_at: Instant,
     is_followed: bool,
     timelines: LruCache<Url, Arc<Timeline>>,
@@ -91,8 +91,8 @@ impl Steerings {
 
     /// The ways to the media playlist at `url`, the best first and never none; empty when it is not
     /// steered.
-    pub fn ways(&self, credentials: u64, url: &Url) -> Vec<Way> {
-        let Some(steered) = self.find(credentials, url) else { return Vec::new() };
+    pub fn ways(&self, asked: &Asked, url: &Url) -> Vec<Way> {
+        let Some(steered) = self.find(asked, url) else { return Vec::new() };
         let mut ways = Vec::<Way>::new();
         let mut state = steered.state();
         self.follower.use_now(&steered, &mut state);
@@ -111,10 +111,12 @@ impl Steerings {
         ways
     }
 
-    fn find(&self, credentials: u64, url: &Url) -> Option<Arc<Steered>> {
+    /// The playlist that led to a URL may have been asked for before its cookies opened a session.
+    fn find(&self, asked: &Asked, url: &Url) -> Option<Arc<Steered>> {
+        let credentials = [asked.credentials, asked.credentials_without_session()];
         let mut known = self.known();
         let is_it = |((of, _), steered): &(&(u64, String), &Arc<Steered>)| {
-            *of == credentials && steered.state().all.has(url)
+            credentials.contains(of) && steered.state().all.has(url)
         };
         let key = known.iter().find(is_it)?.0.clone();
         known.get(&key).cloned()
@@ -136,16 +138,16 @@ pub fn join(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<String> {
     let mut base = fetched.answer.final_url.clone();
     let _ = UserInfo::take(&mut base);
     let written = Pathways::read(&text, &base, &multivariant.definitions)?;
-    let headers = match &written.server {
-        Server::At(url) => headers_for(front, asked, url),
-        Server::Inline(_) | Server::Nowhere => HeaderMap::new(),
+    let request = match &written.server {
+        Server::At(url) => Some(request(front, asked, url)),
+        Server::Inline(_) | Server::Nowhere => None,
     };
     let steerings = &front.steering;
     let key = (asked.credentials, directives::split(&asked.url).0.into());
     let steered =
         steerings.known().get_or_insert(key, || Arc::new(Steered::new(written.clone()))).clone();
     let mut state = steered.state();
-    state.renew(written, headers);
+    state.renew(written, request);
     steerings.follower.use_now(&steered, &mut state);
     let names = state.all.names();
     let ranking = state.course.ranking(&names, Instant::now().into_std());
@@ -153,17 +155,21 @@ pub fn join(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<String> {
     Some(state.all.written(pathway).to_owned())
 }
 
-/// What goes to the place of a URL on another way than the one the player asked for: what it sent
-/// for one host goes to no other, but what its link carries is for the whole stream.
-pub fn headers_for(front: &Front, asked: &Asked, url: &Url) -> HeaderMap {
+/// A request on behalf of a player, on whatever way: what it sent for one host goes to no other,
+/// but what its link carries is for the whole stream. Its jar knows whose cookies are whose.
+pub fn request(front: &Front, asked: &Asked, url: &Url) -> FetchRequest {
+    let headers = headers_for(front, asked, url);
+    FetchRequest { cookies: asked.cookies.clone(), ..FetchRequest::get(url.clone(), headers) }
+}
+
+fn headers_for(front: &Front, asked: &Asked, url: &Url) -> HeaderMap {
     let mut headers = asked.forwarded.clone();
     if asked.url.origin() == url.origin() {
         return headers;
     }
     headers.remove(AUTHORIZATION);
     headers.remove(COOKIE);
-    let inside = format!("{}/", asked.prefix);
-    let carried = session::split(&inside).and_then(|(id, _)| front.sessions().headers(id));
+    let carried = session::id_of(&asked.prefix).and_then(|id| front.sessions().headers(id));
     for (name, value) in carried.iter().flat_map(|carried| carried.iter()) {
         headers.insert(name, value.clone());
     }
@@ -224,7 +230,7 @@ impl Steered {
             server: Server::Nowhere,
             written,
             course,
-            headers: HeaderMap::new(),
+            request: None,
             used_at: Instant::now(),
             is_followed: false,
             timelines: LruCache::new(TIMELINES_MAX),
@@ -243,9 +249,9 @@ impl Steered {
 
 impl State {
     /// The playlist was read again.
-    fn renew(&mut self, written: Pathways, headers: HeaderMap) {
+    fn renew(&mut self, written: Pathways, request: Option<FetchRequest>) {
         let is_new = self.written.server != written.server || self.server == Server::Nowhere;
-        self.headers = headers;
+        self.request = request.or(self.request.take());
         self.all = written.with(&self.clones);
         self.written = written;
         if is_new {

@@ -36,7 +36,7 @@ impl Wish<'_> {
         stand_in: Option<Arc<Fetched>>,
         target: Duration,
     ) -> Result<Come, OriginError> {
-        let mut ways = self.front.steering.ways(self.asked.credentials, &self.plain);
+        let mut ways = self.front.steering.ways(self.asked, &self.plain);
         let last = ways.pop();
         for way in ways {
             if let Some(answer) = self.try_way(&self.request(&way.url, previous), target).await {
@@ -56,7 +56,6 @@ impl Wish<'_> {
     /// Asks once on a way beside which there is another; `None` when that one is to be taken.
     async fn try_way(&self, request: &FetchRequest, target: Duration) -> Option<PlaylistAnswer> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let is_blocking = self.directives.is_blocking();
         let held_back = if is_blocking { target * BLOCKING_TARGETS } else { Duration::ZERO };
         let origin = self.front.origin.waiting(held_back);
@@ -72,16 +71,16 @@ impl Wish<'_> {
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
     fn request(&self, url: &Url, previous: Option<&Fetched>) -> FetchRequest {
-        let mut headers = steering::headers_for(self.front, self.asked, url);
+        let mut request = steering::request(self.front, self.asked, url);
         let previous = previous.filter(|previous| previous.source == *url);
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-            headers.remove(name);
+            request.headers.remove(name);
         }
         if let Some(conditions) = previous.and_then(|p| freshness::conditions(&p.answer.headers)) {
-            headers.extend(conditions);
+            request.headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(self.directives.added_to(url), headers)
+        FetchRequest { url: self.directives.added_to(url), ..request }
     }
 
     /// Asks with the patience of a player who has nothing else.
@@ -91,7 +90,6 @@ impl Wish<'_> {
         target: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let answer = if self.directives.is_blocking() {
             self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
         } else {
@@ -104,7 +102,6 @@ impl Wish<'_> {
     /// Asks once and for a target duration; `None` when the one at hand has to do.
     async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let attempt = self.front.origin.playlist_once(request);
         let answer = tokio::time::timeout(patience, attempt).await;
         let reason = match answer {

@@ -62,7 +62,7 @@ impl Follower {
     }
 
     async fn ask(&self, steered: &Steered) {
-        let (server, headers) = {
+        let (server, request) = {
             let state = steered.state();
             let names = state.all.names();
             let now = Instant::now().into_std();
@@ -72,13 +72,13 @@ impl Follower {
                 Server::Inline(bytes) => Err(Manifest::parse(bytes)),
                 Server::Nowhere => return,
             };
-            (server, state.headers.clone())
+            (server, state.request.clone())
         };
         let url = match server {
             Ok(url) => url,
             Err(manifest) => return steered.state().hear(manifest.ok().as_ref(), None),
         };
-        let answer = tokio::time::timeout(SERVER_PATIENCE, self.fetch(&url, headers)).await;
+        let answer = tokio::time::timeout(SERVER_PATIENCE, self.fetch(&url, request)).await;
         let shown = redact::url(&url);
         let mut state = steered.state();
         let now = Instant::now().into_std();
@@ -93,9 +93,11 @@ impl Follower {
         }
     }
 
-    async fn fetch(&self, url: &Url, headers: HeaderMap) -> Result<Answer, String> {
-        self.meter.add(|c| &c.origin_requests, 1);
-        let request = FetchRequest::get(url.clone(), headers);
+    async fn fetch(&self, url: &Url, like: Option<FetchRequest>) -> Result<Answer, String> {
+        // What was for one server goes to no other.
+        let like = like.filter(|like| like.url.origin() == url.origin());
+        let like = like.unwrap_or_else(|| FetchRequest::get(url.clone(), HeaderMap::new()));
+        let request = FetchRequest { url: url.clone(), ..like };
         let mut answer = self.origin.open(&request).await.map_err(|error| error.to_string())?;
         match answer.status {
             StatusCode::OK => {}
