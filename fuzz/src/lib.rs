@@ -30,7 +30,7 @@ pub fn check_rewrite(bytes: &[u8]) {
     let Ok(text) = playlist::check(bytes) else { return };
     let base = base();
     let imported = Definitions::default();
-    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None };
+    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None, segments: None };
     let Ok(ours) = rewrite(&text, &context) else { return };
     let definitions = playlist::definitions(&text, &base, &imported);
     let (mut rest, mut copied) = (ours.as_str(), 0);

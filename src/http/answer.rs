@@ -21,6 +21,7 @@ use super::proxy::{self, Place};
 use super::reload::Playlists;
 use super::route::{Route, route};
 use super::session::{self, Sessions};
+use super::sniff::Sniffed;
 use super::status::{self, Status};
 use crate::origin::Origin;
 use crate::playlist::proxy_url;
@@ -41,6 +42,8 @@ pub struct Front {
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
     delays: Mutex<Delays>,
+    /// What segments with unusual names are.
+    pub sniffed: Sniffed,
 }
 
 impl Front {
@@ -60,6 +63,7 @@ impl Front {
             playlists: Playlists::default(),
             sessions: Mutex::default(),
             delays: Mutex::new(Delays::new(delay)),
+            sniffed: Sniffed::default(),
         }
     }
 

@@ -22,6 +22,8 @@ use super::headers::{self, BodyIs};
 use super::held::{Content, Fetched};
 use super::proxy::Asked;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
+use super::sniff;
+use crate::playlist::proxy_url::Suffix;
 use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
 use crate::stream::StreamHandle;
 
@@ -49,8 +51,9 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         return response;
     }
     let behind = Behind::settle(front, asked, &fetched).await;
+    let segments = sniff::segments(front, asked, &fetched).await;
     let show = behind.as_ref().map(|behind| behind.show);
-    let Shown { text, last, held_back } = match rewritten(asked, fetched, show).await {
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, show, segments).await {
         Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
@@ -129,6 +132,7 @@ async fn rewritten(
     asked: &Asked,
     fetched: Arc<Fetched>,
     show: Option<Show>,
+    segments: Option<Suffix>,
 ) -> Result<Shown, String> {
     let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
     let host = reached_by(&asked.sent);
@@ -140,6 +144,7 @@ async fn rewritten(
             imported: &fetched.imported,
             prefix: &prefix,
             host: host.as_deref(),
+            segments,
         };
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);

@@ -8,6 +8,7 @@ mod lists;
 mod live;
 mod low_latency;
 mod odd_segments;
+mod suffixes;
 mod transitions;
 
 use hlswarm::config::Config;
