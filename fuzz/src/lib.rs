@@ -1,13 +1,7 @@
 //! The pure files that the fuzz targets try, and what must hold for every input.
 //!
 //! The files are compiled here a second time, not taken from the library, so that no socket or
-//! crypto code has to be built with a sanitizer. From the repository's root, with
-//! `RUSTC_BOOTSTRAP=1` where the toolchain is stable:
-//!
-//! ```text
-//! cargo fuzz run rewrite fuzz/corpus/rewrite tests/data/playlists -- \
-//!     -dict=fuzz/hls.dict -max_total_time=60
-//! ```
+//! crypto code has to be built for it. `tests/fuzz.sh` runs them.
 
 #[path = "../../src/ids.rs"]
 pub mod ids;

@@ -46,10 +46,11 @@ pub async fn segments(front: &Front, asked: &Asked, fetched: &Fetched) -> Option
     let len = segment.range.map_or(BEGINNING_BYTES, |range| range.len.min(BEGINNING_BYTES));
     let request = FetchRequest {
         wanted: Wanted::Slice(ByteRange { offset, len }),
+        // Those that this very playlist has set are among them.
+        cookies: asked.cookies.clone(),
         ..FetchRequest::get(segment.url.clone(), asked.forwarded.clone())
     };
     let meter = &front.status.meter;
-    meter.add(|c| &c.origin_requests, 1);
     let looking = async {
         let mut answer = front.origin.open(&request).await.ok()?;
         let mut beginning = Vec::new();
