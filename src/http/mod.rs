@@ -24,6 +24,7 @@ pub mod route;
 mod segment;
 pub mod server;
 pub mod session;
+mod sniff;
 pub mod status;
 pub mod steering;
 mod user_info;

@@ -23,12 +23,15 @@ use super::held::{Content, Fetched};
 use super::proxy::{self, Asked};
 use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
-use super::steering;
+use super::{sniff, steering};
 use crate::origin::OriginResponse;
+use crate::playlist::proxy_url::Suffix;
 use crate::playlist::{self, NotAPlaylist, hold_back, rewrite, steering as steered};
 use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+/// Of a list of channels: called the other, VLC takes it for a stream.
+const CHANNEL_LIST_TYPE: &str = "audio/x-mpegurl";
 
 /// Answers with the playlist at a URL.
 pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
@@ -65,7 +68,8 @@ async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<B
     }
     let behind = Behind::settle(front, asked, &fetched).await;
     let given = Given {
-        show: behind.as_ref().map(|b| b.show),
+        show: behind.as_ref().map(|behind| behind.show),
+        segments: sniff::segments(front, asked, &fetched).await,
         pathway: steering::join(front, asked, &fetched),
     };
     let Shown { text, last, held_back } = match rewritten(asked, fetched, given).await {
@@ -93,7 +97,11 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
         prefix(asked, fetched),
         BodyIs::Ours,
     );
-    head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
+    let kind = match fetched.content {
+        Content::Text(Err(NotAPlaylist::ChannelList)) => CHANNEL_LIST_TYPE,
+        _ => PLAYLIST_TYPE,
+    };
+    head.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     // Players of low-latency streams reckon with it.
     let age_s = fetched.age(Instant::now().into_std()).as_secs();
     if was_held || age_s > 0 {
@@ -139,6 +147,8 @@ impl Behind {
 /// What of a playlist a player is to be given.
 struct Given {
     show: Option<Show>,
+    /// What the names of segments are to end in.
+    segments: Option<Suffix>,
     /// Of a steered one, the variants of this pathway.
     pathway: Option<String>,
 }
@@ -155,7 +165,7 @@ struct Shown {
 async fn rewritten(
     asked: &Asked,
     fetched: Arc<Fetched>,
-    Given { show, pathway }: Given,
+    Given { show, segments, pathway }: Given,
 ) -> Result<Shown, String> {
     let prefix = prefix(asked, &fetched).to_owned();
     let base = asked.base(&fetched.answer.final_url);
@@ -168,6 +178,7 @@ async fn rewritten(
             imported: &fetched.imported,
             prefix: &prefix,
             host: host.as_deref(),
+            segments,
         };
         let text = pathway.map_or(text.clone(), |only| steered::only(&text, &only).into());
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));

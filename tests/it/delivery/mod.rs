@@ -13,6 +13,7 @@ mod low_latency;
 mod odd_segments;
 mod ranges;
 mod steering;
+mod suffixes;
 mod transitions;
 
 use hlswarm::config::Config;
