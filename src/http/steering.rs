@@ -72,7 +72,7 @@ struct State {
 pub struct Way {
     /// Where it is there.
     pub url: Url,
-    /// Whether it failed lately, or is not the one in force.
+    /// Empty: what the player asked for, which the server does not name.
     pathway: String,
     steered: Arc<Steered>,
 }
@@ -89,8 +89,7 @@ impl Steerings {
         Self { known: Mutex::new(LruCache::new(STEERED_MAX)), follower }
     }
 
-    /// The ways to the media playlist at `url`, the best first and never none; empty when it is not
-    /// steered.
+    /// The ways to the media playlist at `url`, the best first; none when it is not steered.
     pub fn ways(&self, asked: &Asked, url: &Url) -> Vec<Way> {
         let Some(steered) = self.find(asked, url) else { return Vec::new() };
         let mut ways = Vec::<Way>::new();

@@ -133,6 +133,7 @@ impl Arriving {
             claimed,
             detour: self.detour.clone(),
             failed: Vec::new(),
+            home: None,
             origin: self.context.origin.clone(),
             meter: self.context.meter.clone(),
             events: self.context.events.clone(),

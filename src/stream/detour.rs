@@ -89,7 +89,18 @@ impl Download {
     /// Goes on at another place.
     pub(super) fn turn(&mut self, elsewhere: FetchRequest) {
         tracing::info!(segment = %self.segment, "a segment is fetched on another way");
-        self.failed.push(std::mem::replace(&mut self.request, elsewhere).url);
+        let left = std::mem::replace(&mut self.request, elsewhere);
+        self.failed.push(left.url.clone());
+        self.home.get_or_insert(left);
+    }
+
+    /// Goes back to where it began, for good: what other places have is of no use. Whether there
+    /// was another place.
+    pub(super) fn go_home(&mut self) -> bool {
+        let Some(home) = self.home.take() else { return false };
+        self.request = home;
+        self.detour = None;
+        true
     }
 
     /// Whether a resource is as large as the one whose bytes are here: others are never joined.

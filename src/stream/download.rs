@@ -69,6 +69,8 @@ pub struct Download {
     pub detour: Option<Arc<dyn Detour>>,
     /// Where it was asked for before, in vain.
     pub failed: Vec<Url>,
+    /// The first of those requests.
+    pub home: Option<FetchRequest>,
     /// The upstream client.
     pub origin: Origin,
     /// Counts bytes.
@@ -131,6 +133,9 @@ impl Download {
             }
             match retry::decide(attempt, since.elapsed(), failure) {
                 Verdict::Retry(pause) => self.pause(pause, &trouble).await,
+                Verdict::GiveUp if self.go_home() => {
+                    (validator, attempt, since) = (None, 0, Instant::now());
+                }
                 Verdict::GiveUp => return self.give_up(trouble).await,
             }
         }
