@@ -19,7 +19,7 @@ use super::error::Problem;
 use super::guard::Admission;
 use super::headers::{self, BodyIs};
 use super::user_info::UserInfo;
-use super::{cache_status, decode, playlist, segment, session};
+use super::{cache_status, decode, part, playlist, segment, session};
 use crate::ids::PlayerId;
 use crate::origin::{FetchRequest, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
@@ -105,7 +105,11 @@ pub async fn proxy(
 ) -> Response<Body> {
     let asked = Asked::new(request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
-    if let Some(located) = front.registry.locate(asked.credentials, &asked.url)
+    let located = front.registry.locate(asked.credentials, &asked.url);
+    if let Some(response) = part::serve(front, &asked, located.as_ref()).await {
+        return response;
+    }
+    if let Some(located) = located
         && let Some(response) = segment::serve(front, &asked, located).await
     {
         return response;

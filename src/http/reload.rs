@@ -139,7 +139,7 @@ impl Wish<'_> {
         };
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
-        let request = self.request(previous.as_deref());
+        let request = self.request(&self.directives, previous.as_deref());
         let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
             Some(stand_in) => match self.ask_once(&request, target).await {
                 Some(answer) => answer,
@@ -149,18 +149,23 @@ impl Wish<'_> {
         };
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let fetched = match previous {
+        let mut fetched = match previous {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
             _ => self.understood(answer, began).await,
         };
-        self.learn(&fetched).await;
+        if !self.learn(&fetched).await {
+            // What it leaves out is not known here, and may be asked for next.
+            let request = self.request(&self.directives.without_skip(), None);
+            fetched = self.understood(self.ask(&request, target).await?, now()).await;
+            self.learn(&fetched).await;
+        }
         Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
-    fn request(&self, previous: Option<&Fetched>) -> FetchRequest {
+    fn request(&self, directives: &Directives, previous: Option<&Fetched>) -> FetchRequest {
         let mut headers = self.asked.forwarded.clone();
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
@@ -169,7 +174,7 @@ impl Wish<'_> {
             headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(self.directives.added_to(&self.plain), headers)
+        FetchRequest::get(directives.added_to(&self.plain), headers)
     }
 
     /// Asks with the patience of a player who has nothing else.
@@ -242,10 +247,11 @@ impl Wish<'_> {
         })
     }
 
-    /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
-    async fn learn(&self, fetched: &Fetched) {
+    /// Tells the registry. Of a playlist that leaves segments out, only with those put in again:
+    /// `false` when they are not known.
+    async fn learn(&self, fetched: &Fetched) -> bool {
         let registry = &self.front.registry;
-        let Content::Text(read) = &fetched.content else { return };
+        let Content::Text(read) = &fetched.content else { return true };
         let credentials = self.asked.credentials;
         // A redirect can bring a user name and password; no stream or swarm is named by them.
         let mut final_url = fetched.answer.final_url.clone();
@@ -257,7 +263,7 @@ impl Wish<'_> {
             Ok(Playlist::Media(timeline)) => {
                 let mut timeline = timeline.clone();
                 if fetched.is_delta && !self.fill_in(&mut timeline) {
-                    return;
+                    return false;
                 }
                 let is_authorized = self.asked.forwarded.contains_key(AUTHORIZATION);
                 let may_share = !is_named_with_user && !is_authorized;
@@ -270,13 +276,13 @@ impl Wish<'_> {
                 tracing::info!(url, %error, "a playlist is not understood");
             }
         }
+        true
     }
 
     /// Puts the segments in again that a delta update leaves out, if all of them are known.
     fn fill_in(&self, timeline: &mut Timeline) -> bool {
-        let latest = self.front.playlists.held().latest(&self.key, self.variant);
-        let known = latest.as_ref().map(|latest| &latest.content);
-        let Some(Content::Text(Ok(Playlist::Media(known)))) = known else { return false };
+        let known = self.front.registry.timeline(self.asked.credentials, &self.plain);
+        let Some(known) = known else { return false };
         let Some(first) = timeline.segments.first().map(|segment| segment.id) else { return false };
         let oldest = SegmentId(timeline.media_sequence);
         let skipped = known.segments.iter().filter(|s| (oldest..first).contains(&s.id)).cloned();

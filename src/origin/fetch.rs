@@ -69,6 +69,8 @@ pub struct Origin {
     limit: Arc<HostLimit>,
     config: OriginConfig,
     is_tls_possible: bool,
+    /// Its requests are held back on purpose: silence is no fault.
+    is_patient: bool,
     /// Where this daemon listens itself.
     own: Option<SocketAddr>,
 }
@@ -115,7 +117,7 @@ impl Origin {
         let (client, unpooled) = (build(POOL_IDLE_MAX)?, build(0)?);
         let limit = Arc::new(HostLimit::new(config.connections_per_host_max));
         let config = config.clone();
-        Ok(Self { client, unpooled, limit, config, is_tls_possible, own: None })
+        Ok(Self { client, unpooled, limit, config, is_tls_possible, is_patient: false, own: None })
     }
 
     /// The same client, but one that never asks the daemon that listens at `own`: an origin's
@@ -142,7 +144,7 @@ impl Origin {
     ) -> Result<OriginResponse, OriginError> {
         // One deadline for all hops and attempts: a chain of slow redirects is a slow origin.
         let deadline = Instant::now() + self.config.head_timeout();
-        race::run(&request.url, |is_first| {
+        race::run(&request.url, self.is_patient, |is_first| {
             self.attempt(is_first, request, from, validator, deadline)
         })
         .await
@@ -203,10 +205,10 @@ impl Origin {
         Ok(response)
     }
 
-    /// The same client, but one that waits at least so long for the head of an answer: for requests
-    /// that the origin is to hold back.
+    /// The same client, but one that waits at least so long for the head of an answer, without asking
+    /// beside itself: for requests that the origin is to hold back.
     pub fn waiting(&self, head_timeout: Duration) -> Self {
-        let mut waiting = self.clone();
+        let mut waiting = Self { is_patient: true, ..self.clone() };
         let wait_ms = u64::try_from(head_timeout.as_millis()).unwrap_or(u64::MAX);
         waiting.config.head_timeout_ms = waiting.config.head_timeout_ms.max(wait_ms);
         waiting

@@ -155,8 +155,10 @@ mod tests {
         timeline
     }
 
-    /// Segment, index, name, and extent of each part.
-    fn names(timeline: &Timeline) -> Vec<(u64, u32, String, Option<(u64, Option<u64>)>)> {
+    /// Segment, index, name, and extent of a part.
+    type Told = (u64, u32, String, Option<(u64, Option<u64>)>);
+
+    fn names(timeline: &Timeline) -> Vec<Told> {
         let of = |part: &Part| {
             let name = part.url.path().rsplit('/').next().unwrap().to_owned();
             let extent = part.extent.map(|extent| (extent.offset, extent.len));
@@ -165,7 +167,7 @@ mod tests {
         timeline.parts.iter().map(of).collect()
     }
 
-    fn named(n: u64, i: u32, name: &str) -> (u64, u32, String, Option<(u64, Option<u64>)>) {
+    fn named(n: u64, i: u32, name: &str) -> Told {
         (n, i, name.to_owned(), None)
     }
 

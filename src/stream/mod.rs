@@ -13,6 +13,7 @@ mod failure;
 mod link;
 mod manners;
 mod pace;
+mod part;
 mod peers;
 mod registry;
 mod segments;
@@ -43,7 +44,8 @@ pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
 pub use pace::Pace;
-pub use registry::{Located, Registry};
+pub use part::FLIGHTS_MAX;
+pub use registry::{Located, LocatedPart, PlacedPart, Registry};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -106,6 +108,7 @@ pub struct StreamHandle {
     commands: mpsc::Sender<Command>,
     meter: Meter,
     cache: Arc<CacheOfStream>,
+    flights: Arc<part::Flights>,
 }
 
 /// The cache as one stream sees it.
@@ -123,6 +126,8 @@ enum Command {
     Open(Box<Open>),
     /// A player was given a segment that was held.
     Handed(SegmentId, PlayerId),
+    /// A player was given a part of so much media.
+    Watched(Duration, PlayerId),
     Figures(oneshot::Sender<Figures>),
     Standing(PlayerId, oneshot::Sender<Standing>),
 }
@@ -180,6 +185,12 @@ impl StreamHandle {
         self.profile.is_live.store(!timeline.is_ended, Ordering::Relaxed);
         // An actor that has ended is replaced by the registry at the next playlist.
         let _ = self.commands.send(Command::Timeline(timeline)).await;
+    }
+
+    /// Whether a segment is in the cache.
+    pub fn holds(&self, segment: SegmentId) -> bool {
+        let CacheOfStream(cache, stream) = &*self.cache;
+        cache.peek(*stream, segment).is_some()
     }
 
     /// Opens a segment for a player; `request` is how the origin would be asked for it.

@@ -4,7 +4,6 @@
 //! Bytes are never shared between two sets of credentials, nor between playlists that name other
 //! files for the same position. Driven by the HTTP front.
 
-use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,12 +15,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+mod continuity;
+mod places;
+
 use super::actor::{Actor, Life};
+use super::part::Flights;
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
 use crate::cache::StreamId;
-use crate::ids::{ByteRange, SegmentId};
 use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
-use crate::playlist::{Definitions, Multivariant, Segment, Timeline};
+use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
+use continuity::agree;
+pub use places::PlacedPart;
+use places::{Places, Segments};
 
 /// Streams at the same time; beyond it the one used least recently ends.
 pub const STREAMS_MAX: usize = 64;
@@ -30,10 +35,6 @@ const RENDITIONS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Media playlists for which variables of their multivariant playlist are remembered: 16 MiB if
 /// every stream defines as much as it may.
 const IMPORTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
-/// Segments by which one server of a live stream may lag behind another.
-const LAG_MAX: u64 = 3;
-/// Segments behind a live playlist's window that are still known by URL.
-const BEHIND_WINDOW: u64 = 64;
 
 /// The streams of the daemon.
 pub struct Registry {
@@ -70,19 +71,11 @@ struct Stream {
     /// The playlist it was last read from, as the player asked for it.
     playlist: Url,
     timeline: Arc<Timeline>,
-    /// By URL without query: the query and what part of it is which segment.
-    urls: HashMap<String, Vec<Place>>,
+    places: Places,
     read_at: Instant,
     used_at: Instant,
     /// Ends the stream once nobody reads from it.
     retire: CancellationToken,
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    query: Option<String>,
-    range: Option<ByteRange>,
-    segment: SegmentId,
 }
 
 /// What a URL is, where it is (a part of) segments.
@@ -91,7 +84,23 @@ pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
     /// The segments with that URL, each with its range of it.
-    pub segments: Vec<(Option<ByteRange>, SegmentId)>,
+    pub segments: Segments,
+}
+
+/// The part that a URL and range are.
+#[derive(Debug)]
+pub struct LocatedPart {
+    /// The stream.
+    pub stream: StreamHandle,
+    /// The part.
+    pub part: PlacedPart,
+}
+
+impl Located {
+    /// Whether a player need not wait for any of it.
+    pub fn is_held(&self) -> bool {
+        self.segments.iter().all(|(_, segment)| self.stream.holds(*segment))
+    }
 }
 
 impl Registry {
@@ -154,19 +163,39 @@ impl Registry {
 
     /// The segments that a URL is, for a player with these credentials.
     pub fn locate(&self, credentials: u64, url: &Url) -> Option<Located> {
-        let (path, query) = split(url);
         let mut inner = self.lock();
         let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let places = stream.urls.get(&path).filter(|_| stream.credentials == credentials)?;
-            let exact: Vec<_> = places.iter().filter(|place| place.query == query).collect();
-            let is_exact = !exact.is_empty();
-            let chosen = if is_exact { exact } else { places.iter().collect() };
-            let rank = (is_exact, stream.read_at);
-            is_unambiguous(&chosen).then_some((rank, index, chosen))
+            let of_player = Some(&stream.places).filter(|_| stream.credentials == credentials)?;
+            let (is_exact, segments) = of_player.segments(url)?;
+            Some(((is_exact, stream.read_at), index, segments))
         });
-        let (_, index, places) = found.max_by_key(|(rank, ..)| *rank)?;
-        let segments = places.iter().map(|place| (place.range, place.segment)).collect();
+        let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
         Some(Located { stream: inner.alive(&self.parts, index), segments })
+    }
+
+    /// The part of a segment that a piece of a resource is, for a player with these credentials;
+    /// without `asked`, all of the resource.
+    pub fn locate_part(
+        &self,
+        credentials: u64,
+        url: &Url,
+        asked: Option<Extent>,
+    ) -> Option<LocatedPart> {
+        let mut inner = self.lock();
+        let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
+            let of_player = Some(&stream.places).filter(|_| stream.credentials == credentials)?;
+            Some((stream.read_at, index, of_player.part(url, asked)?))
+        });
+        let (_, index, part) = found.max_by_key(|(read_at, ..)| *read_at)?;
+        Some(LocatedPart { stream: inner.alive(&self.parts, index), part })
+    }
+
+    /// What is known of the media playlist at a URL, whatever its age.
+    pub fn timeline(&self, credentials: u64, playlist: &Url) -> Option<Arc<Timeline>> {
+        let inner = self.lock();
+        let is_it = |s: &&Stream| s.credentials == credentials && s.playlist == *playlist;
+        let latest = inner.streams.iter().filter(is_it).max_by_key(|stream| stream.read_at)?;
+        Some(latest.timeline.clone())
     }
 
     /// The stream that the playlist at a URL is read for.
@@ -189,9 +218,11 @@ impl Registry {
 
     /// Forgets the held segments of the streams of one playlist (by URL, its query not counting).
     pub fn forget(&self, playlist: &Url) {
-        let wanted = split(playlist).0;
+        let wanted = places::split(playlist).0;
         let inner = self.lock();
-        for stream in inner.streams.iter().filter(|stream| split(&stream.playlist).0 == wanted) {
+        for stream in
+            inner.streams.iter().filter(|stream| places::split(&stream.playlist).0 == wanted)
+        {
             self.parts.cache.clear(Some(stream.handle.profile.id));
         }
     }
@@ -261,7 +292,7 @@ impl Inner {
                 timeline: old.timeline.clone(),
             };
             let mut stream = start(parts, arrival, shares);
-            stream.urls.clone_from(&old.urls);
+            stream.places.clone_from(&old.places);
             self.streams[index] = stream;
         }
         let stream = &mut self.streams[index];
@@ -280,15 +311,7 @@ impl Inner {
 
 impl Stream {
     fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
-        let mut fresh = HashMap::<String, Vec<Place>>::new();
-        for segment in &timeline.segments {
-            let (path, query) = split(&segment.url);
-            let place = Place { query, range: segment.range, segment: segment.id };
-            fresh.entry(path).or_default().push(place);
-        }
-        let oldest = timeline.media_sequence.saturating_sub(BEHIND_WINDOW);
-        self.urls.retain(|_, places| places.iter().any(|place| place.segment.0 >= oldest));
-        self.urls.extend(fresh);
+        self.places.learn(&timeline);
         self.playlist = playlist.clone();
         self.timeline = timeline;
         self.read_at = Instant::now();
@@ -316,6 +339,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
     let handle = StreamHandle {
         meter: parts.meter.of_stream(profile.counters.clone()),
         cache: Arc::new(CacheOfStream(parts.cache.clone(), profile.id)),
+        flights: Arc::new(Flights::new(parts)),
         profile,
         commands,
     };
@@ -328,7 +352,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
         handle,
         playlist: playlist.clone(),
         timeline: timeline.clone(),
-        urls: HashMap::new(),
+        places: Places::default(),
         read_at: now,
         used_at: now,
         retire,
@@ -341,51 +365,9 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
 /// had under the same numbers may be something else by then.
 fn stream_id(credentials: u64, identity: &RenditionIdentity, timeline: &Timeline) -> StreamId {
     static LIVE_STREAMS: AtomicU64 = AtomicU64::new(0);
-    let first = timeline.segments.first().map(|segment| split(&segment.url).0);
+    let first = timeline.segments.first().map(|segment| places::split(&segment.url).0);
     let serial = (!timeline.is_ended).then(|| LIVE_STREAMS.fetch_add(1, Ordering::Relaxed));
     let mut hasher = DefaultHasher::new();
     (credentials, identity.info_hash, first, serial).hash(&mut hasher);
     StreamId(hasher.finish())
-}
-
-/// Whether two playlists name the same files for the same positions. Without a position in common
-/// a live one may be the other some time later; two films are never the same. A live playlist that
-/// goes back a little comes from a server that lags; one that goes back far has begun anew, maybe
-/// under the same names. Of one playlist only the files' names count: tokens may be in the path.
-fn agree(old: &Timeline, new: &Timeline, is_same_playlist: bool) -> bool {
-    let last = |timeline: &Timeline| timeline.segments.last().map_or(0, |s| s.id.0);
-    if !old.is_ended && last(new).saturating_add(LAG_MAX) < last(old) {
-        return false;
-    }
-    let file = |segment: &Segment| {
-        let path = segment.url.path();
-        let name = if is_same_playlist { path.rsplit('/').next().unwrap_or(path) } else { path };
-        (name.to_owned(), segment.range)
-    };
-    let files: BTreeMap<_, _> = old.segments.iter().map(|s| (s.id, file(s))).collect();
-    let mut common = 0;
-    for segment in &new.segments {
-        match files.get(&segment.id) {
-            Some(known) if *known != file(segment) => return false,
-            Some(_) => common += 1,
-            None => {}
-        }
-    }
-    common > 0 || (!old.is_ended && new.media_sequence >= old.media_sequence)
-}
-
-/// A URL without query and fragment, and the query.
-fn split(url: &Url) -> (String, Option<String>) {
-    let mut path = url.clone();
-    path.set_query(None);
-    path.set_fragment(None);
-    (path.to_string(), url.query().map(str::to_owned))
-}
-
-/// Whether each part of the URL is one segment.
-fn is_unambiguous(places: &[&Place]) -> bool {
-    let mut by_range = BTreeMap::new();
-    places
-        .iter()
-        .all(|place| *by_range.entry(place.range).or_insert(place.segment) == place.segment)
 }
