@@ -1,11 +1,7 @@
 //! What a low-latency origin has to give: an init section, and segments that are made of parts.
 //!
-//! Real media is fragmented MP4 that ffmpeg wrote, cut where its fragments begin. It is not made
-//! here, and its times are not touched: it plays once, from beginning to end.
-
-use std::fs;
-use std::io;
-use std::path::Path;
+//! Real media is fragmented MP4 that ffmpeg wrote, cut where its fragments begin. Its times are
+//! not touched: it plays once, from beginning to end.
 
 /// A rendition's media.
 #[derive(Clone)]
@@ -13,10 +9,8 @@ pub struct Media {
     pub init: Vec<u8>,
     /// The parts of each segment; their bytes one after the other are the segment.
     pub segments: Vec<Vec<Vec<u8>>>,
-    /// Of a part; the last of a segment may be shorter.
+    /// How long a part plays.
     pub part_s: f64,
-    /// Of a segment.
-    pub segment_s: f64,
 }
 
 impl Media {
@@ -26,28 +20,47 @@ impl Media {
             let len = 900 + 10 * i;
             (0..len).map(|at| (at * 31 + at / 251 + n * 57 + i * 11) as u8).collect()
         };
-        Self {
-            init: b"init".to_vec(),
-            segments: (0..segments).map(|n| (0..parts).map(|i| part(n, i)).collect()).collect(),
-            part_s,
-            segment_s: part_s * parts as f64,
-        }
+        let segments = (0..segments).map(|n| (0..parts).map(|i| part(n, i)).collect()).collect();
+        Self { init: b"init".to_vec(), segments, part_s }
     }
 
-    /// Reads `init.mp4` and `0.m4s`, `1.m4s` and so on from a directory. This makes them:
+    /// Cuts one fragmented MP4 file, whose fragments all play for `part_s`, into segments of so
+    /// many parts. This makes such a file, of 5 parts of 0.4 s between two key frames:
     ///
     /// ```sh
     /// ffmpeg -f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=sample_rate=48000 -t 60 \
-    ///   -c:v libx264 -g 50 -keyint_min 50 -sc_threshold 0 -bf 0 -c:a aac \
-    ///   -f hls -hls_time 2 -hls_list_size 0 -hls_segment_type fmp4 \
-    ///   -hls_segment_options movflags=+frag_custom+dash+delay_moov+frag_every_frame …
+    ///   -c:v libx264 -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -bf 0 -c:a aac \
+    ///   -movflags +empty_moov+default_base_moof+frag_keyframe -frag_duration 400000 all.mp4
     /// ```
-    ///
-    /// or, as `ll_media` of the players' tests does, one fragmented file cut by [`Media::cut`].
-    pub fn read(directory: &Path, part_s: f64, segment_s: f64) -> io::Result<Self> {
-        let init = fs::read(directory.join("init.mp4"))?;
-        let files = (0..).map_while(|n| fs::read(directory.join(format!("{n}.m4s"))).ok());
-        let segments = files.map(|bytes| fragments(&bytes)).collect();
-        Ok(Self { init, segments, part_s, segment_s })
+    pub fn cut(file: &[u8], parts: usize, part_s: f64) -> Self {
+        let mut init = Vec::new();
+        let mut fragments: Vec<Vec<u8>> = Vec::new();
+        let mut rest = file;
+        while let Some((name, size)) = box_head(rest) {
+            let (this, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            match name {
+                b"mfra" => {}
+                b"moof" => fragments.push(this.to_vec()),
+                _ => fragments.last_mut().unwrap_or(&mut init).extend_from_slice(this),
+            }
+        }
+        let segments = fragments.chunks(parts).map(<[_]>::to_vec).collect();
+        Self { init, segments, part_s }
     }
+
+    pub fn parts_per_segment(&self) -> usize {
+        self.segments.first().map_or(0, Vec::len)
+    }
+
+    pub fn segment_s(&self) -> f64 {
+        self.part_s * self.parts_per_segment() as f64
+    }
+}
+
+/// Name and size of the box at the beginning.
+fn box_head(bytes: &[u8]) -> Option<(&[u8; 4], usize)> {
+    let size = u32::from_be_bytes(*bytes.first_chunk()?);
+    let name = bytes.get(4..8)?.first_chunk()?;
+    (size >= 8).then_some((name, size as usize))
 }

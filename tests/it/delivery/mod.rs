@@ -5,6 +5,7 @@ mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod low_latency_parts;
 
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
