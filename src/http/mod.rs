@@ -4,7 +4,9 @@
 //! others answer. Nothing here knows where a segment's bytes come from.
 
 pub mod answer;
+mod assets;
 pub mod body;
+mod cookies;
 mod decode;
 pub mod delay;
 mod directives;
@@ -23,6 +25,7 @@ pub mod route;
 mod segment;
 pub mod server;
 pub mod session;
+mod sniff;
 pub mod status;
 mod user_info;
 

@@ -33,8 +33,8 @@ pub async fn serve(
         return None;
     }
     let slice = slice(part.extent, spec);
-    let opening = stream.open_part(&part, asked.player, segment::request(asked, Wanted::Whole));
-    segment::give(front, asked, &slice, opening, stream.meter()).await
+    let opening = stream.open_part(&part, asked.player(), segment::request(asked, Wanted::Whole));
+    segment::give(front, asked, slice, opening, stream.meter()).await
 }
 
 /// The piece of a resource that a player asks for; `None` for all of it.

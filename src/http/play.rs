@@ -56,7 +56,7 @@ pub async fn channel_list(
         Ok(place) => place,
         Err(problem) => return refuse(problem),
     };
-    playlist::serve(front, &Asked::new(request, place, admission, remote)).await
+    playlist::serve(front, &Asked::new(front, request, place, admission, remote)).await
 }
 
 fn web_url(text: &str) -> Result<Url, Problem> {
@@ -67,7 +67,7 @@ fn web_url(text: &str) -> Result<Url, Problem> {
 }
 
 /// What paths begin with under which these headers are sent; nothing where there are none.
-fn prefix(front: &Front, headers: HeaderMap) -> Result<String, Problem> {
+pub fn prefix(front: &Front, headers: HeaderMap) -> Result<String, Problem> {
     if headers.is_empty() {
         return Ok(String::new());
     }

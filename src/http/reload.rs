@@ -22,8 +22,8 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
-use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::origin::{FetchRequest, OriginError, OriginResponse, PlaylistAnswer, retry};
+use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist};
 use crate::redact;
 
 /// Longer texts are worked on elsewhere: they would keep other players waiting.
@@ -95,10 +95,8 @@ impl Playlists {
 
 /// Brings the playlist that a player asks for.
 pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError> {
-    let (plain, directives) = directives::split(&asked.url);
-    let key = (asked.credentials, plain.as_str().to_owned());
-    let variant = freshness::variant(&asked.forwarded);
-    let wish = Wish { front, asked, plain, directives, key, variant };
+    let wish = Wish::new(front, asked);
+    let variant = wish.variant;
     if let Some(fetched) = wish.fresh() {
         return Ok(Brought { fetched, was_held: true });
     }
@@ -113,14 +111,39 @@ pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError>
         })
         .await;
     let fetched = match outcome {
-        Ok(fetched) if is_ours.into_inner() || fetched.is_for(variant) => fetched.clone(),
+        Ok(fetched) if is_ours.into_inner() => fetched.clone(),
+        Ok(fetched) if fetched.is_for(variant) && fetched.adopted.is_none() => fetched.clone(),
         Ok(_) => wish.fetch().await?,
         Err(error) => return Err(error.clone()),
     };
     Ok(Brought { fetched, was_held: false })
 }
 
-impl Wish<'_> {
+/// Takes the playlist that an answer turned out to be, asking anew only where its end is missing.
+pub async fn take(
+    front: &Front,
+    asked: &Asked,
+    answer: OriginResponse,
+) -> Result<Brought, OriginError> {
+    let began = now();
+    let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
+    front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+    let wish = Wish::new(front, asked);
+    let mut fetched = wish.understood(answer, began).await;
+    if !wish.fill_in(&mut fetched) {
+        return bring(front, asked).await;
+    }
+    Ok(Brought { fetched: wish.keep(fetched).await, was_held: false })
+}
+
+impl<'a> Wish<'a> {
+    fn new(front: &'a Front, asked: &'a Asked) -> Self {
+        let (plain, directives) = directives::split(&asked.url);
+        let key = (asked.credentials, plain.as_str().to_owned());
+        let variant = freshness::variant(&asked.forwarded);
+        Self { front, asked, plain, directives, key, variant }
+    }
+
     fn fresh(&self) -> Option<Arc<Fetched>> {
         let now = now();
         self.front.playlists.held().fresh(&self.key, &self.directives, self.variant, now)
@@ -140,10 +163,11 @@ impl Wish<'_> {
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
         let request = self.request(&self.directives, previous.as_deref());
-        let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
+        let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
+        let answer = match &stand_in {
             Some(stand_in) => match self.ask_once(&request, target).await {
                 Some(answer) => answer,
-                None => return Ok(stand_in),
+                None => return Ok(stand_in.clone()),
             },
             None => self.ask(&request, target).await?,
         };
@@ -155,13 +179,34 @@ impl Wish<'_> {
             }
             _ => self.understood(answer, began).await,
         };
-        if !self.learn(&fetched).await {
+        if !self.fill_in(&mut fetched) {
             // What it leaves out is not known here, and may be asked for next.
             let request = self.request(&self.directives.without_skip(), None);
             fetched = self.understood(self.ask(&request, target).await?, now()).await;
-            self.learn(&fetched).await;
         }
-        Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
+        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
+            self.say_what_stands_in("what came is none");
+            return Ok(stand_in);
+        }
+        Ok(self.keep(fetched).await)
+    }
+
+    /// Tells everyone who is to know; what to give out: this, or what reached further already.
+    async fn keep(&self, mut fetched: Fetched) -> Arc<Fetched> {
+        if let Content::Text(_) = fetched.content {
+            fetched.adopted = self.asked.adopt(self.front);
+        }
+        // What it lists is asked for in the session.
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(self.asked.credentials);
+        let key = (credentials, self.key.1.clone());
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&key, &fetched, now());
+        if let Some(instead) = instead {
+            return instead;
+        }
+        self.learn(credentials, &fetched).await;
+        self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
@@ -174,7 +219,8 @@ impl Wish<'_> {
             headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(directives.added_to(&self.plain), headers)
+        let url = directives.added_to(&self.plain);
+        FetchRequest { cookies: self.asked.cookies.clone(), ..FetchRequest::get(url, headers) }
     }
 
     /// Asks with the patience of a player who has nothing else.
@@ -184,7 +230,6 @@ impl Wish<'_> {
         target: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let answer = if self.directives.is_blocking() {
             self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
         } else {
@@ -197,7 +242,6 @@ impl Wish<'_> {
     /// Asks once and for a target duration; `None` when the one at hand has to do.
     async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let attempt = self.front.origin.playlist_once(request);
         let answer = tokio::time::timeout(patience, attempt).await;
         let reason = match answer {
@@ -209,9 +253,13 @@ impl Wish<'_> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the origin is slow".to_owned(),
         };
+        self.say_what_stands_in(&reason);
+        None
+    }
+
+    fn say_what_stands_in(&self, reason: &str) {
         let url = redact::url(&self.plain);
         tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-        None
     }
 
     /// What an answer is, with its text decompressed.
@@ -221,15 +269,16 @@ impl Wish<'_> {
         let mut fetched = Fetched {
             answer,
             content: Content::Other,
-            imported: self.front.registry.imported(self.asked.credentials, &self.plain),
+            imported: self.imported(),
             edge: None,
             target: None,
             is_delta: false,
             began,
             came,
             variant: self.variant,
+            adopted: None,
         };
-        if fetched.answer.status != StatusCode::OK {
+        if fetched.answer.status != StatusCode::OK || fetched.answer.media.is_some() {
             return fetched;
         }
         if fetched.answer.body.len() <= QUICK_BYTES_MAX {
@@ -247,12 +296,18 @@ impl Wish<'_> {
         })
     }
 
-    /// Tells the registry. Of a playlist that leaves segments out, only with those put in again:
-    /// `false` when they are not known.
-    async fn learn(&self, fetched: &Fetched) -> bool {
+    /// What it can import. The playlist that led to it may have been asked for before its cookies
+    /// opened the session.
+    fn imported(&self) -> Arc<Definitions> {
+        let of = |credentials| self.front.registry.imported(credentials, &self.plain);
+        let imported = of(self.asked.credentials);
+        if imported.is_empty() { of(self.asked.credentials_without_session()) } else { imported }
+    }
+
+    /// Tells the registry.
+    async fn learn(&self, credentials: u64, fetched: &Fetched) {
         let registry = &self.front.registry;
-        let Content::Text(read) = &fetched.content else { return true };
-        let credentials = self.asked.credentials;
+        let Content::Text(read) = &fetched.content else { return };
         // A redirect can bring a user name and password; no stream or swarm is named by them.
         let mut final_url = fetched.answer.final_url.clone();
         let is_named_with_user = UserInfo::take(&mut final_url).is_some();
@@ -260,11 +315,10 @@ impl Wish<'_> {
             Ok(Playlist::Multivariant(multivariant)) => {
                 registry.learn_multivariant(credentials, &final_url, multivariant);
             }
+            // What is still empty is no stream yet, and no reason to give one up.
+            Ok(Playlist::Media(_)) if !fetched.has_anything() => {}
             Ok(Playlist::Media(timeline)) => {
-                let mut timeline = timeline.clone();
-                if fetched.is_delta && !self.fill_in(&mut timeline) {
-                    return false;
-                }
+                let timeline = timeline.clone();
                 let is_authorized = self.asked.forwarded.contains_key(AUTHORIZATION);
                 let may_share = !is_named_with_user && !is_authorized;
                 let plain = &self.plain;
@@ -276,11 +330,18 @@ impl Wish<'_> {
                 tracing::info!(url, %error, "a playlist is not understood");
             }
         }
-        true
     }
 
-    /// Puts the segments in again that a delta update leaves out, if all of them are known.
-    fn fill_in(&self, timeline: &mut Timeline) -> bool {
+    /// Puts the segments that a delta update leaves out into what was read of it; `false` if they
+    /// are not known.
+    fn fill_in(&self, fetched: &mut Fetched) -> bool {
+        let is_delta = fetched.is_delta;
+        let Content::Text(Ok(Playlist::Media(timeline))) = &mut fetched.content else {
+            return true;
+        };
+        if !is_delta {
+            return true;
+        }
         let known = self.front.registry.timeline(self.asked.credentials, &self.plain);
         let Some(known) = known else { return false };
         let Some(first) = timeline.segments.first().map(|segment| segment.id) else { return false };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, SET_COOKIE,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -20,7 +20,15 @@ use crate::ids::{ByteRange, SegmentId};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Wanted};
 use crate::stream::buffer::{Reader, Source};
-use crate::stream::{Failure, Located, Opening};
+use crate::stream::{Failure, Located, Opening, Part};
+
+/// Largest segment that is fetched to its end when a player wanted a part of it: the next part will
+/// be here then. What is larger may only have been looked into.
+const FINISHED_BYTES_MAX: u64 = 16 << 20;
+
+/// How far a part that is wanted may be behind what has arrived of its segment, to be waited for
+/// and not asked for beside it.
+const AHEAD_BYTES_MAX: u64 = 1 << 20;
 
 /// Last byte of a range whose end is not known yet (RFC 8673).
 const OPEN_END: u64 = (1 << 53) - 1;
@@ -35,13 +43,32 @@ pub struct Slice {
     pub resource_size: Option<u64>,
 }
 
+impl Slice {
+    /// Looks at the player's `If-Range`: what has other validators is wanted whole. `None` when
+    /// that is more than the segment.
+    fn judge(&mut self, asked: &Asked, origin: &HeaderMap) -> Option<()> {
+        if !range::is_unchanged(asked.sent.get(IF_RANGE), origin) {
+            self.piece.is_none().then_some(())?;
+            self.wanted = RangeSpec::Whole;
+        }
+        Some(())
+    }
+}
+
+/// Bytes that would have to be fetched to answer a player who sent these headers from one of these
+/// segments; `None` when the request does not fall into one.
+pub fn effort(segments: &[Part], sent: &HeaderMap) -> Option<u64> {
+    let (_, slice) = choose(segments, range::parse(sent.get(RANGE)))?;
+    Some(slice.piece.map_or(u64::MAX, |piece| piece.len))
+}
+
 /// Answers with a segment; `None` when the request does not fall into one, to be passed through.
 pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Option<Response<Body>> {
     let (segment, slice) = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
     let wanted = slice.piece.map_or(Wanted::Whole, Wanted::Slice);
     let stream = &located.stream;
-    let opening = stream.open(segment, asked.player, request(asked, wanted)).await;
-    give(front, asked, &slice, opening, stream.meter()).await
+    let opening = stream.open(segment, asked.player(), request(asked, wanted)).await;
+    give(front, asked, slice, opening, stream.meter()).await
 }
 
 /// How the origin is asked. It is asked for everybody, so nobody's conditions count.
@@ -50,14 +77,15 @@ pub fn request(asked: &Asked, wanted: Wanted) -> FetchRequest {
     for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
         forwarded.remove(name);
     }
-    FetchRequest { wanted, ..FetchRequest::get(asked.url.clone(), forwarded) }
+    let cookies = asked.cookies.clone();
+    FetchRequest { wanted, cookies, ..FetchRequest::get(asked.url.clone(), forwarded) }
 }
 
 /// Answers with what was opened; `None` when it is to be passed through.
 pub async fn give(
     front: &Arc<Front>,
     asked: &Asked,
-    slice: &Slice,
+    mut slice: Slice,
     opening: Opening,
     meter: &Meter,
 ) -> Option<Response<Body>> {
@@ -66,11 +94,12 @@ pub async fn give(
         Opening::Arriving(reader) => return arriving(front, asked, slice, reader, meter).await,
         Opening::Bypass => return None,
     };
-    let mut response = head(slice, Some(held.bytes.len() as u64), &held.content_type);
+    slice.judge(asked, &held.headers)?;
+    let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);
     add_origin_headers(response.headers_mut(), &held.headers, asked, false);
     let status = if held.hand_out() { "hlswarm; hit; detail=peers" } else { "hlswarm; hit" };
     cache_status(response.headers_mut(), status);
-    let bytes = cut(slice, &held.bytes);
+    let bytes = cut(&slice, &held.bytes);
     meter.add(|c| &c.cache_bytes, bytes.len() as u64);
     meter.add(|c| &c.served_bytes, bytes.len() as u64);
     *response.body_mut() = body::full(bytes);
@@ -80,7 +109,7 @@ pub async fn give(
 async fn arriving(
     front: &Arc<Front>,
     asked: &Asked,
-    slice: &Slice,
+    mut slice: Slice,
     mut reader: Reader,
     meter: &Meter,
 ) -> Option<Response<Body>> {
@@ -89,10 +118,22 @@ async fn arriving(
         Err(Failure::Encoded) => return None,
         Err(failure) => return Some(failed(front, asked, &failure)),
     };
-    if known.total.is_none() && !is_from_start(slice.wanted) {
+    slice.judge(asked, &known.headers)?;
+    if known.total.is_none() && !slice.wanted.is_from_start() {
         return None;
     }
-    let mut response = head(slice, known.total, &known.content_type);
+    let (skip, left) = match slice.wanted.resolve(known.total) {
+        Resolved::Whole => (0, known.total),
+        Resolved::Slice { start, end_incl } => (start, Some(end_incl - start + 1)),
+        Resolved::Unsatisfiable => (0, Some(0)),
+    };
+    let finished_max = FINISHED_BYTES_MAX.min(front.status.cache.bytes_max());
+    if skip > reader.arrived().saturating_add(AHEAD_BYTES_MAX) {
+        // Nobody waits for what comes before.
+        reader.leave_to_others(finished_max);
+        return None;
+    }
+    let mut response = head(&slice, known.total, &known.content_type);
     add_origin_headers(response.headers_mut(), &known.headers, asked, reader.is_first());
     let detail = match known.source {
         Source::Peers => "hlswarm; fwd=miss; detail=peers",
@@ -100,38 +141,27 @@ async fn arriving(
         Source::Both => "hlswarm; fwd=miss; detail=\"peers+origin\"",
     };
     cache_status(response.headers_mut(), detail);
-    let (skip, left) = match slice.wanted.resolve(known.total) {
-        Resolved::Whole => (0, known.total),
-        Resolved::Slice { start, end_incl } => (start, Some(end_incl - start + 1)),
-        Resolved::Unsatisfiable => return Some(response),
-    };
-    *response.body_mut() = body::arriving(reader, skip, left, meter.clone());
+    match left {
+        Some(0) => reader.leave_to_others(finished_max),
+        _ => *response.body_mut() = body::arriving(reader, skip, left, finished_max, meter.clone()),
+    }
     Some(response)
 }
 
 /// Finds the segment that a request falls into.
-fn choose(
-    segments: &[(Option<ByteRange>, SegmentId)],
-    asked: RangeSpec,
-) -> Option<(SegmentId, Slice)> {
+fn choose(segments: &[Part], asked: RangeSpec) -> Option<(SegmentId, Slice)> {
     if let [(None, segment)] = segments {
         return Some((*segment, Slice { piece: None, wanted: asked, resource_size: None }));
     }
     // Of a resource that holds many segments the request must lie within one.
     let RangeSpec::From { first, last: Some(last) } = asked else { return None };
     let resource_size = segments.iter().filter_map(|(piece, _)| Some(piece.as_ref()?.end())).max();
-    segments.iter().find_map(|(piece, segment)| {
+    let (piece, segment) = segments.iter().find_map(|(piece, segment)| {
         let piece = (*piece)?;
-        let is_within = piece.offset <= first && last < piece.end();
-        let wanted =
-            || RangeSpec::From { first: first - piece.offset, last: Some(last - piece.offset) };
-        let slice = || Slice { piece: Some(piece), wanted: wanted(), resource_size };
-        is_within.then(|| (*segment, slice()))
-    })
-}
-
-fn is_from_start(wanted: RangeSpec) -> bool {
-    matches!(wanted, RangeSpec::Whole | RangeSpec::From { first: 0, last: None })
+        (piece.offset <= first && last < piece.end()).then_some((piece, *segment))
+    })?;
+    let wanted = RangeSpec::From { first: first - piece.offset, last: Some(last - piece.offset) };
+    Some((segment, Slice { piece: Some(piece), wanted, resource_size }))
 }
 
 /// Status and header fields for a segment of `size` bytes.
@@ -143,7 +173,7 @@ fn head(slice: &Slice, size: Option<u64>, content_type: &str) -> Response<Body> 
     let (status, length, range) = match slice.wanted.resolve(size) {
         Resolved::Whole if offset > 0 && size.is_none() => {
             let range = format!("bytes {offset}-{OPEN_END}/*");
-            (StatusCode::PARTIAL_CONTENT, size, Some(range))
+            (StatusCode::PARTIAL_CONTENT, None, Some(range))
         }
         Resolved::Whole => (StatusCode::OK, size, None),
         Resolved::Slice { start, end_incl } => {

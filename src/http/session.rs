@@ -1,4 +1,4 @@
-//! Headers that a link carries for players which cannot send them. PURE.
+//! Headers that a link carries for players which cannot send them, and `cookies`' jars. PURE.
 //!
 //! `/play` is given headers, once; the player is led to `/s/ID/https/…`, and so is everything that
 //! it fetches from there. The id is a random name of the headers and says nothing about them.
@@ -13,6 +13,7 @@ use http::HeaderMap;
 use lru::LruCache;
 use url::form_urlencoded;
 
+use super::cookies::{self, Jars};
 use super::headers;
 
 /// Sessions remembered; the one not used for longest is forgotten.
@@ -39,9 +40,17 @@ const NOT_HEADERS: [&str; 12] = [
     "acceptencoding",
 ];
 
+/// Headers that channel lists put behind a bar.
+const USUAL_HEADERS: [&str; 6] =
+    ["authorization", "cookie", "origin", "referer", "user-agent", "x-forwarded-for"];
+
 /// The sessions of the daemon.
 #[derive(Debug)]
-pub struct Sessions(LruCache<String, Arc<HeaderMap>>);
+pub struct Sessions {
+    linked: LruCache<String, Arc<HeaderMap>>,
+    /// Those that cookies have opened.
+    pub jars: Jars,
+}
 
 /// Why headers cannot be carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +59,7 @@ pub struct TooLarge;
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(LruCache::new(SESSIONS_MAX))
+        Self { linked: LruCache::new(SESSIONS_MAX), jars: Jars::default() }
     }
 }
 
@@ -64,15 +73,18 @@ impl Sessions {
         if headers.iter().map(size).sum::<usize>() > SESSION_BYTES_MAX {
             return Err(TooLarge);
         }
-        let known = self.0.iter().find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
+        let mut linked = self.linked.iter();
+        let known = linked.find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
         let id = known.unwrap_or_else(|| BASE64_URL_SAFE_NO_PAD.encode(random));
-        self.0.put(id.clone(), Arc::new(headers));
+        self.linked.put(id.clone(), Arc::new(headers));
         Ok(id)
     }
 
-    /// The headers of a session.
+    /// The headers of a session: none of a forgotten one that had only cookies, without which the
+    /// player is no worse off than without us.
     pub fn headers(&mut self, id: &str) -> Option<Arc<HeaderMap>> {
-        self.0.get(id).cloned()
+        let known = self.linked.get(id).cloned().or_else(|| self.jars.headers(id));
+        known.or_else(|| cookies::is_plain(id).then(Arc::default))
     }
 }
 
@@ -81,12 +93,30 @@ pub fn prefix(id: &str) -> String {
     format!("{MARK}{id}")
 }
 
+/// The id in a path that everything of a session begins with; `None` for no session's.
+pub fn id_of(prefix: &str) -> Option<&str> {
+    prefix.strip_prefix(MARK)
+}
+
 /// Session id and proxied target of a path and query, if it is a session's.
 pub fn split(target: &str) -> Option<(&str, &str)> {
     let rest = target.strip_prefix(MARK)?;
     let (id, proxied) = rest.split_at(rest.find('/')?);
     let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (!id.is_empty() && id.bytes().all(is_id)).then_some((id, proxied))
+}
+
+/// A request target without the headers that a channel list has put behind a bar, and those. A bar
+/// may be part of an origin's path: what follows has to look like headers that such lists have.
+pub fn behind_bar(target: &str) -> Option<(&str, HeaderMap)> {
+    let bars = ["|", "%7C", "%7c"].into_iter();
+    let (at, len) = bars.filter_map(|bar| Some((target.find(bar)?, bar.len()))).min()?;
+    let options = target[at + len..].replace("%3D", "=").replace("%26", "&");
+    let (_, headers) = carried(&format!("|{options}"), &[]);
+    let is_usual = |name: &str| USUAL_HEADERS.contains(&name);
+    let first = options.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    (!headers.is_empty() && is_usual(first.trim_start_matches('!')))
+        .then_some((&target[..at], headers))
 }
 
 /// A URL without the options that Kodi takes behind a bar, and the headers among those and the
@@ -140,7 +170,7 @@ mod tests {
             sessions.open(numbered(n), random(n)).unwrap();
         }
         assert_eq!(sessions.headers(&first), None);
-        assert_eq!(sessions.0.len(), SESSIONS_MAX.get());
+        assert_eq!(sessions.linked.len(), SESSIONS_MAX.get());
         let long = HeaderValue::from_str(&"x".repeat(SESSION_BYTES_MAX)).unwrap();
         let large = HeaderMap::from_iter([(http::header::COOKIE, long)]);
         assert_eq!(sessions.open(large, [0; ID_BYTES]), Err(TooLarge));
@@ -152,6 +182,20 @@ mod tests {
         assert_eq!(split(&format!("{}/http/h/", prefix("id"))), Some(("id", "/http/h/")));
         for other in ["/s/", "/s/id", "/s//http/h/", "/s/a.b/http/h/", "/https/h/s/", "/x", ""] {
             assert_eq!(split(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_bar_is_taken_for_headers_only_where_it_is_some() {
+        let agent = map(&[("user-agent", "TV 1")]);
+        for target in ["/http/h/a.ts|User-Agent=TV%201", "/http/h/a.ts%7CUser-Agent%3DTV+1"] {
+            assert_eq!(behind_bar(target), Some(("/http/h/a.ts", agent.clone())), "{target}");
+        }
+        let two = map(&[("user-agent", "TV"), ("referer", "http://r/")]);
+        let target = "/http/h/a.ts?x=1|User-Agent=TV&Referer=http://r/";
+        assert_eq!(behind_bar(target), Some(("/http/h/a.ts?x=1", two)));
+        for other in ["/http/h/a.ts", "/http/h/a|b.ts", "/http/h/a%7Cb=1", "/http/h/a|seekable=0"] {
+            assert_eq!(behind_bar(other), None, "{other}");
         }
     }
 

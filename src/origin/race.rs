@@ -13,8 +13,8 @@ use url::Url;
 
 type Outcome = Result<OriginResponse, OriginError>;
 
-/// Runs `attempt` (told whether it is the first) once, and again beside itself after silence, unless
-/// silence is what was asked for (`is_patient`).
+/// Runs `attempt` (told whether it is the first) once, and again beside itself after silence,
+/// unless silence is what was asked for (`is_patient`).
 pub(super) async fn run<F>(url: &Url, is_patient: bool, attempt: impl Fn(bool) -> F) -> Outcome
 where
     F: Future<Output = Outcome>,

@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn ranges_continue_the_part_before_of_the_same_resource() {
-        let text = "#EXT-X-PART:URI=\"s\",BYTERANGE=\"5@9\"\n#EXT-X-PART:URI=\"s\",BYTERANGE=\"4\"\n\
+        let text = "#EXT-X-PART:URI=\"s\",BYTERANGE=\"5@9\"\n\
+            #EXT-X-PART:URI=\"s\",BYTERANGE=\"4\"\n\
             #EXT-X-PART:URI=\"t\",BYTERANGE=\"3\"\n#EXT-X-PART:URI=\"u\"\n\
             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"t\",BYTERANGE-START=3\n";
         let extents: Vec<_> = names(&read(text)).into_iter().map(|part| part.3).collect();

@@ -35,20 +35,39 @@ pub enum Suffix {
     M4s,
     /// MP4.
     Mp4,
-    /// Packed audio.
+    /// Packed audio: AAC in ADTS.
     Aac,
+    /// Packed audio: AC-3.
+    Ac3,
+    /// Packed audio: E-AC-3.
+    Ec3,
+    /// Packed audio: MPEG audio.
+    Mp3,
     /// Subtitles.
     Vtt,
     /// Playlist.
     M3u8,
     /// Key.
     Key,
+    /// List of assets.
+    Assets,
 }
 
 impl Suffix {
     /// Every kind of suffix.
-    pub const ALL: [Self; 7] =
-        [Self::Ts, Self::M4s, Self::Mp4, Self::Aac, Self::Vtt, Self::M3u8, Self::Key];
+    pub const ALL: [Self; 11] = [
+        Self::Ts,
+        Self::M4s,
+        Self::Mp4,
+        Self::Aac,
+        Self::Ac3,
+        Self::Ec3,
+        Self::Mp3,
+        Self::Vtt,
+        Self::M3u8,
+        Self::Key,
+        Self::Assets,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -56,9 +75,13 @@ impl Suffix {
             Self::M4s => "~.m4s",
             Self::Mp4 => "~.mp4",
             Self::Aac => "~.aac",
+            Self::Ac3 => "~.ac3",
+            Self::Ec3 => "~.ec3",
+            Self::Mp3 => "~.mp3",
             Self::Vtt => "~.vtt",
             Self::M3u8 => "~.m3u8",
             Self::Key => "~.key",
+            Self::Assets => "~.json",
         }
     }
 
@@ -83,6 +106,11 @@ pub fn parse(path_and_query: &str) -> Result<Url, BadUrl> {
     let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
     let path = Suffix::of(path).map_or(path, |suffix| &path[..path.len() - suffix.as_str().len()]);
     Url::parse(&format!("{scheme}://{path}{query}")).map_err(|_| BadUrl::NotAUrl)
+}
+
+/// Whether a request's path is one that [`Suffix::Assets`] was put on.
+pub fn is_asset_list(path: &str) -> bool {
+    Suffix::of(path) == Some(Suffix::Assets)
 }
 
 /// The path under which this daemon offers `url`, in the canonical form. With a `suffix` the last

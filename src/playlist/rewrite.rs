@@ -4,6 +4,7 @@
 //! comments, unknown tags and line endings stay. It hides no segments. A URI with a variable that
 //! is not defined stays as it is. `http/playlist` drives it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use url::Url;
 
@@ -35,9 +36,12 @@ pub struct Context<'a> {
     /// What every path begins with: nothing, or `/` and the path of a player's session.
     pub prefix: &'a str,
     /// The host by which the player reaches this daemon. Paths are enough for most URIs, but the
-    /// assets of interstitials are absolute by the specification, and programs that read channel
-    /// lists know no others; without a host these are paths too.
+    /// assets of interstitials are absolute by the specification, programs that read channel
+    /// lists know no others, and Kodi's inputstream.adaptive 20 takes the path of a key for a URL;
+    /// without a host these are paths too.
     pub host: Option<&'a str>,
+    /// What its segments are, where that was found out.
+    pub segments: Option<Suffix>,
 }
 
 /// The checked playlist `text` with local paths for its URIs.
@@ -45,10 +49,13 @@ pub struct Context<'a> {
 /// The paths begin with `/`, so they are valid under whatever host and form of URL the player
 /// used to reach this daemon.
 pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist> {
-    let Context { base, imported, prefix, host } = *context;
+    let Context { base, imported, prefix, host, segments } = *context;
     let definitions = define::definitions(text, base, imported);
     let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
+    let lists = asset_lists(text);
     splice(text, |uri, kind| {
+        // What is to be loaded ahead has to be called as where it is used.
+        let kind = if lists.contains(uri) { UriKind::AssetList } else { kind };
         if kind == UriKind::QueryParameter {
             return Ok(named_value(uri, base));
         }
@@ -58,9 +65,10 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         }
         has_init |= kind == UriKind::Init;
         let Some(url) = target(base, uri, kind, &definitions) else { return Ok(None) };
-        let host = host.filter(|_| matches!(kind, UriKind::Interstitial | UriKind::Channel));
+        let host = host.filter(|_| needs_host(kind));
         let scheme = host.map_or("", |_| "http://");
-        let path = proxy_url::local_path(&url, suffix(&url, kind, has_init));
+        let otherwise = if has_init { Suffix::M4s } else { segments.unwrap_or(Suffix::Ts) };
+        let path = proxy_url::local_path(&url, suffix(&url, kind, otherwise));
         let local = [scheme, host.unwrap_or_default(), prefix, &path].concat();
         url_bytes += local.len();
         if url_bytes > REWRITTEN_BYTES_MAX {
@@ -69,6 +77,11 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         // A path that we would refuse ourselves is no help to the player.
         Ok((local.len() <= URL_BYTES_MAX).then_some(local))
     })
+}
+
+fn asset_lists(text: &str) -> BTreeSet<&str> {
+    let lists = lines::uris(text).filter(|uri| uri.kind == UriKind::AssetList);
+    lists.map(|uri| &text[uri.range]).collect()
 }
 
 fn splice(
@@ -92,6 +105,10 @@ fn splice(
     Ok(out)
 }
 
+fn needs_host(kind: UriKind) -> bool {
+    matches!(kind, UriKind::Interstitial | UriKind::AssetList | UriKind::Channel | UriKind::Key)
+}
+
 /// What the daemon would fetch for a URI; `None` leaves the URI as it is.
 fn target(base: &Url, uri: &str, kind: UriKind, definitions: &Definitions) -> Option<Url> {
     // In channel lists the times of a catch-up request are filled in later.
@@ -109,21 +126,32 @@ fn named_value(written: &str, base: &Url) -> Option<String> {
     Some(format!("NAME=\"{name}\",VALUE=\"{value}\""))
 }
 
-fn suffix(url: &Url, kind: UriKind, has_init: bool) -> Option<Suffix> {
-    let (accepted, suffix): (&[&str], Suffix) = match kind {
+/// The suffix that a URL needs; `otherwise` is what a segment is whose name players refuse.
+fn suffix(url: &Url, kind: UriKind, otherwise: Suffix) -> Option<Suffix> {
+    match kind {
         UriKind::Segment | UriKind::Part | UriKind::PreloadHint | UriKind::Prefetch => {
-            (&SEGMENT_EXTENSIONS, if has_init { Suffix::M4s } else { Suffix::Ts })
+            (!is_accepted_segment(url)).then_some(otherwise)
         }
         UriKind::Variant
         | UriKind::Rendition
         | UriKind::IFramePlaylist
-        | UriKind::RenditionReport => (&PLAYLIST_EXTENSIONS, Suffix::M3u8),
-        _ => return None,
-    };
+        | UriKind::RenditionReport => {
+            (!has_extension(url, &PLAYLIST_EXTENSIONS)).then_some(Suffix::M3u8)
+        }
+        UriKind::AssetList => Some(Suffix::Assets),
+        _ => None,
+    }
+}
+
+/// Whether players take a URL for one of a segment.
+pub fn is_accepted_segment(url: &Url) -> bool {
+    has_extension(url, &SEGMENT_EXTENSIONS)
+}
+
+fn has_extension(url: &Url, accepted: &[&str]) -> bool {
     let name = url.path().rsplit('/').next().unwrap_or_default();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let is_accepted = accepted.iter().any(|known| extension.eq_ignore_ascii_case(known));
-    (!is_accepted).then_some(suffix)
+    accepted.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

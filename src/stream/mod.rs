@@ -8,13 +8,16 @@ mod actor;
 mod arriving;
 mod budget;
 pub mod buffer;
+mod continuity;
 mod download;
 mod failure;
 mod link;
 mod manners;
 mod pace;
 mod part;
+mod part_places;
 mod peers;
+mod places;
 mod registry;
 mod segments;
 mod shape;
@@ -44,8 +47,9 @@ pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
 pub use pace::Pace;
-pub use part::FLIGHTS_MAX;
-pub use registry::{Located, LocatedPart, PlacedPart, Registry};
+pub use part_places::PlacedPart;
+pub use places::Part;
+pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::{Head, SegmentBuffer};
 use super::download::{Download, DownloadEvent, News};
 use super::failure::Failure;
-use super::registry::PlacedPart;
+use super::part_places::PlacedPart;
+use super::segments::{is_private, is_segment};
 use super::shape::Shape;
 use super::{CacheOfStream, Command, Opening, Parts, StreamHandle};
 use crate::cache::{Segment, StreamId};
@@ -24,7 +25,7 @@ use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Wanted};
 
 /// Parts of one stream that are fetched at the same time; beyond it players ask on their own.
-pub const FLIGHTS_MAX: usize = 64;
+const FLIGHTS_MAX: usize = 64;
 /// News of one download waiting for its flight; the download waits when it is full.
 const EVENTS_MAX: usize = 16;
 /// Target durations for which an origin may hold a request for an announced part back.
@@ -118,10 +119,10 @@ fn wanted(part: &PlacedPart) -> Wanted {
 impl Flight {
     async fn run(self, request: FetchRequest, meter: Meter) {
         let shared = &self.flights.parts;
-        let origin = match self.part.is_hint {
-            true => shared.origin.waiting(self.part.target * HOLDING_TARGETS),
-            false => shared.origin.clone(),
-        };
+        let mut origin = shared.origin.counting(meter.clone());
+        if self.part.is_hint {
+            origin = origin.waiting(self.part.target * HOLDING_TARGETS);
+        }
         let (events, news) = mpsc::channel(EVENTS_MAX);
         let download = Download {
             segment: self.part.id.segment,
@@ -171,6 +172,8 @@ impl Flight {
         let head = self.buffer.head();
         if let (Some(bytes), Some(head)) = (self.buffer.complete(), head)
             && !self.part.is_reused
+            && is_segment(&bytes, &head.content_type)
+            && !is_private(&head.headers)
         {
             let Head { content_type, headers, .. } = head;
             let is_unseen = AtomicBool::new(false);

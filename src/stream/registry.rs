@@ -4,10 +4,11 @@
 //! Bytes are never shared between two sets of credentials, nor between playlists that name other
 //! files for the same position. Driven by the HTTP front.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 use tokio::sync::mpsc;
@@ -15,18 +16,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-mod continuity;
-mod places;
-
 use super::actor::{Actor, Life};
+use super::continuity::{agree, name};
 use super::part::Flights;
+use super::part_places::{PartPlaces, PlacedPart};
+use super::places::{Part, Places, split};
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
-use crate::cache::StreamId;
 use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
 use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
-use continuity::agree;
-pub use places::PlacedPart;
-use places::{Places, Segments};
 
 /// Streams at the same time; beyond it the one used least recently ends.
 pub const STREAMS_MAX: usize = 64;
@@ -35,6 +32,9 @@ const RENDITIONS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Media playlists for which variables of their multivariant playlist are remembered: 16 MiB if
 /// every stream defines as much as it may.
 const IMPORTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
+/// A stream that has begun anew meets peers after this long: until then there are some who have
+/// not heard of it, and have old segments under the numbers of new ones.
+const REUNION_DELAY: Duration = Duration::from_secs(60);
 
 /// The streams of the daemon.
 pub struct Registry {
@@ -71,7 +71,10 @@ struct Stream {
     /// The playlist it was last read from, as the player asked for it.
     playlist: Url,
     timeline: Arc<Timeline>,
+    /// What its URLs are.
     places: Places,
+    /// What of them parts of segments are.
+    part_places: PartPlaces,
     read_at: Instant,
     used_at: Instant,
     /// Ends the stream once nobody reads from it.
@@ -84,10 +87,10 @@ pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
     /// The segments with that URL, each with its range of it.
-    pub segments: Segments,
+    pub segments: Vec<Part>,
 }
 
-/// The part that a URL and range are.
+/// The part of a segment that a URL and range are.
 #[derive(Debug)]
 pub struct LocatedPart {
     /// The stream.
@@ -161,13 +164,23 @@ impl Registry {
         handle.update(timeline).await;
     }
 
-    /// The segments that a URL is, for a player with these credentials.
-    pub fn locate(&self, credentials: u64, url: &Url) -> Option<Located> {
+    /// The segments that a URL is, for a player with these credentials. The same bytes may be
+    /// segments of several streams, in whole or in part: `effort` says what it would take to answer
+    /// from one of them, if that is possible at all.
+    pub fn locate(
+        &self,
+        credentials: u64,
+        url: &Url,
+        effort: impl Fn(&[Part]) -> Option<u64>,
+    ) -> Option<Located> {
+        let (path, query) = split(url);
         let mut inner = self.lock();
         let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let of_player = Some(&stream.places).filter(|_| stream.credentials == credentials)?;
-            let (is_exact, segments) = of_player.segments(url)?;
-            Some(((is_exact, stream.read_at), index, segments))
+            let is_theirs = stream.credentials == credentials;
+            let places = is_theirs.then_some(&stream.places)?;
+            let (is_exact, segments) = places.find(&path, query.as_deref())?;
+            let effort = effort(&segments)?;
+            Some(((is_exact, Reverse(effort), stream.read_at), index, segments))
         });
         let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
         Some(Located { stream: inner.alive(&self.parts, index), segments })
@@ -183,8 +196,9 @@ impl Registry {
     ) -> Option<LocatedPart> {
         let mut inner = self.lock();
         let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let of_player = Some(&stream.places).filter(|_| stream.credentials == credentials)?;
-            Some((stream.read_at, index, of_player.part(url, asked)?))
+            let is_theirs = stream.credentials == credentials;
+            let places = is_theirs.then_some(&stream.part_places)?;
+            Some((stream.read_at, index, places.find(url, asked)?))
         });
         let (_, index, part) = found.max_by_key(|(read_at, ..)| *read_at)?;
         Some(LocatedPart { stream: inner.alive(&self.parts, index), part })
@@ -218,11 +232,9 @@ impl Registry {
 
     /// Forgets the held segments of the streams of one playlist (by URL, its query not counting).
     pub fn forget(&self, playlist: &Url) {
-        let wanted = places::split(playlist).0;
+        let wanted = split(playlist).0;
         let inner = self.lock();
-        for stream in
-            inner.streams.iter().filter(|stream| places::split(&stream.playlist).0 == wanted)
-        {
+        for stream in inner.streams.iter().filter(|stream| split(&stream.playlist).0 == wanted) {
             self.parts.cache.clear(Some(stream.handle.profile.id));
         }
     }
@@ -249,6 +261,7 @@ impl Inner {
             return self.alive(parts, index);
         }
         // The same playlist names other files for the same positions: the packager began anew.
+        let before = self.streams.len();
         self.streams.retain(|stream| {
             let is_restarted = of_swarm(stream) && stream.playlist == new.playlist;
             if is_restarted {
@@ -257,9 +270,11 @@ impl Inner {
             }
             !is_restarted
         });
+        let has_restarted = self.streams.len() < before;
         self.make_room();
-        let shares = new.may_share && !self.is_shared(&new.identity);
-        let stream = start(parts, new, shares);
+        let meets_after = (new.may_share && !self.is_shared(&new.identity))
+            .then_some(if has_restarted { REUNION_DELAY } else { Duration::ZERO });
+        let stream = start(parts, new, meets_after);
         let handle = stream.handle.clone();
         self.streams.push(stream);
         handle
@@ -283,7 +298,8 @@ impl Inner {
     fn alive(&mut self, parts: &Arc<Parts>, index: usize) -> StreamHandle {
         let old = &self.streams[index];
         if old.handle.is_ended() {
-            let shares = old.may_share && !self.is_shared(&old.identity);
+            let meets_after =
+                (old.may_share && !self.is_shared(&old.identity)).then_some(Duration::ZERO);
             let arrival = Arrival {
                 credentials: old.credentials,
                 may_share: old.may_share,
@@ -291,8 +307,9 @@ impl Inner {
                 playlist: old.playlist.clone(),
                 timeline: old.timeline.clone(),
             };
-            let mut stream = start(parts, arrival, shares);
+            let mut stream = start(parts, arrival, meets_after);
             stream.places.clone_from(&old.places);
+            stream.part_places.clone_from(&old.part_places);
             self.streams[index] = stream;
         }
         let stream = &mut self.streams[index];
@@ -312,16 +329,19 @@ impl Inner {
 impl Stream {
     fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
         self.places.learn(&timeline);
+        self.part_places.learn(&timeline);
         self.playlist = playlist.clone();
         self.timeline = timeline;
         self.read_at = Instant::now();
     }
 }
 
-fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
+/// Starts a stream, which meets peers after that long; without it, never.
+fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Stream {
+    let shares = meets_after.is_some();
     let Arrival { credentials, may_share, identity, playlist, timeline } = new;
     let profile = Arc::new(Profile {
-        id: stream_id(credentials, &identity, &timeline),
+        id: name(credentials, &identity, &timeline),
         url: crate::redact::url(&playlist),
         rendition: identity.label.clone(),
         info_hash: identity.info_hash,
@@ -333,7 +353,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let retire = CancellationToken::new();
-    let life = Life { commands: inbox, shares, retire: retire.clone() };
+    let life = Life { commands: inbox, meets_after, retire: retire.clone() };
     let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
     parts.tasks.spawn(actor.run(inbox));
     let handle = StreamHandle {
@@ -353,21 +373,11 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
         playlist: playlist.clone(),
         timeline: timeline.clone(),
         places: Places::default(),
+        part_places: PartPlaces::default(),
         read_at: now,
         used_at: now,
         retire,
     };
     stream.set_timeline(&playlist, timeline);
     stream
-}
-
-/// A stream's name in the cache. A film keeps it from one playing to the next; what a live stream
-/// had under the same numbers may be something else by then.
-fn stream_id(credentials: u64, identity: &RenditionIdentity, timeline: &Timeline) -> StreamId {
-    static LIVE_STREAMS: AtomicU64 = AtomicU64::new(0);
-    let first = timeline.segments.first().map(|segment| places::split(&segment.url).0);
-    let serial = (!timeline.is_ended).then(|| LIVE_STREAMS.fetch_add(1, Ordering::Relaxed));
-    let mut hasher = DefaultHasher::new();
-    (credentials, identity.info_hash, first, serial).hash(&mut hasher);
-    StreamId(hasher.finish())
 }

@@ -68,7 +68,8 @@ impl TestOrigin {
         format!("http://{}{path_and_query}", self.addr).parse().unwrap()
     }
 
-    /// Serves `resource` under `path` from now on, whatever the query.
+    /// Serves `resource` under `path` from now on, whatever the query; where `path` has a query
+    /// itself, only with exactly that one.
     pub fn put(&self, path: &str, resource: Resource) {
         self.state.resources.lock().unwrap().insert(path.to_owned(), Arc::new(resource));
     }
@@ -139,7 +140,11 @@ impl State {
                 connection,
             });
         });
-        let resource = self.resources.lock().unwrap().get(&path).cloned();
+        let exact = request.uri().path_and_query().map_or("", |both| both.as_str());
+        let resource = {
+            let resources = self.resources.lock().unwrap();
+            resources.get(exact).or_else(|| resources.get(&path)).cloned()
+        };
         let Some(resource) = resource else { return plain(404, "not found") };
         let mood = resource.mood();
         if let Some(gate) = &resource.head_gate {
@@ -147,6 +152,13 @@ impl State {
         }
         if let Some(status) = mood.failure {
             return plain(status, "failing on command");
+        }
+        let lacks = |(name, value): &(&str, String)| {
+            let sent = request.headers().get(*name).and_then(|sent| sent.to_str().ok());
+            !sent.is_some_and(|sent| sent.contains(value.as_str()))
+        };
+        if resource.needs.iter().any(lacks) {
+            return plain(403, "not for you");
         }
         let has_tag = |(name, value): &(&str, String)| {
             *name == "etag"
@@ -170,7 +182,7 @@ impl State {
         let status = if range.is_some() { 206 } else { resource.status };
         let mut answer = Response::builder().status(status);
         for (name, value) in &resource.headers {
-            answer = answer.header(*name, value);
+            answer = answer.header(*name, value.replace("{n}", &mood.count.to_string()));
         }
         if resource.is_endless_redirect {
             answer = answer.header(LOCATION, format!("{path}?n={}", mood.count));

@@ -37,7 +37,7 @@ fn imported() -> Definitions {
 }
 
 fn ours(text: &str, base: &Url, imported: &Definitions) -> Result<String, NotAPlaylist> {
-    rewrite(text, &Context { base, imported, prefix: "", host: Some(HOST) })
+    rewrite(text, &Context { base, imported, prefix: "", host: Some(HOST), segments: None })
 }
 
 fn ours_alone(text: &str) -> String {
@@ -120,8 +120,11 @@ fn every_form_of_reference_is_led_through_us() {
 fn a_value_without_quotes_gets_them() {
     let text =
         "#EXT-X-KEY:METHOD=AES-128,URI=k,IV=0x1\n#EXT-X-MAP:URI=i.mp4 \n#EXT-X-KEY:URI=skd://k\n";
-    let wanted = "#EXT-X-KEY:METHOD=AES-128,URI=\"/https/cdn.example.com/live/k\",IV=0x1\n\
-        #EXT-X-MAP:URI=\"/https/cdn.example.com/live/i.mp4\" \n#EXT-X-KEY:URI=skd://k\n";
+    let key = "http://127.0.0.1:4570/https/cdn.example.com/live/k";
+    let wanted = format!(
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\",IV=0x1\n\
+        #EXT-X-MAP:URI=\"/https/cdn.example.com/live/i.mp4\" \n#EXT-X-KEY:URI=skd://k\n"
+    );
     assert_eq!(ours_alone(text), wanted);
 }
 
@@ -144,7 +147,8 @@ fn assets_are_absolute_and_a_preload_names_its_target() {
     assert_eq!(ours_alone(text).matches(asset).count(), 2);
     let base = base("p.m3u8");
     let imported = Definitions::default();
-    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None };
+    let context =
+        Context { base: &base, imported: &imported, prefix: "/s/1", host: None, segments: None };
     let without_host = rewrite(text, &context).unwrap();
     assert_eq!(without_host.matches("\"/s/1/https/ads.example/a\"").count(), 2);
 }

@@ -40,6 +40,7 @@ async fn every_channel_leads_through_the_daemon_and_all_else_stays() {
         for target in targets {
             let answer = get(addr, &target).await;
             assert_eq!((answer.status, answer.text()), (200, expected.as_str()), "{target}");
+            assert_eq!(answer.header("content-type"), "audio/x-mpegurl");
         }
     }
 }
@@ -57,6 +58,23 @@ async fn headers_behind_the_bar_of_a_list_are_sent_for_its_channels() {
     assert!(channel.starts_with("/s/"), "{channel}");
     assert_eq!(get(daemon.local_addr(), channel).await.status, 200);
     assert!(origin.requests().iter().all(|seen| seen.header("referer") == "http://r.test/"));
+}
+
+#[tokio::test]
+async fn headers_behind_the_bar_of_a_channel_are_sent_though_the_player_does_not() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    let media = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n";
+    origin.put("/one.m3u8", Resource::playlist(media));
+    origin.put("/a.ts", Resource::ts(100, 1));
+    let addr = daemon.local_addr();
+    for bar in ["|", "%7C"] {
+        let target = ask::path(&origin.url("/one.m3u8")) + bar + "User-Agent=TV%2F1";
+        let playlist = get(addr, &target).await;
+        let segment = super::uris(playlist.text())[0];
+        assert_eq!(get(addr, segment).await.status, 200, "{segment}");
+        assert!(!playlist.text().contains("TV"), "{}", playlist.text());
+    }
+    assert!(origin.requests().iter().all(|seen| seen.header("user-agent") == "TV/1"));
 }
 
 #[tokio::test]

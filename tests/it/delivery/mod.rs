@@ -1,11 +1,21 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
+mod alternates;
+mod channels;
+mod cookies;
 mod encodings;
+mod identity;
+mod interstitials;
+mod kinds;
 mod links;
 mod lists;
 mod live;
 mod low_latency;
 mod low_latency_parts;
+mod odd_segments;
+mod ranges;
+mod suffixes;
+mod transitions;
 
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
