@@ -1,6 +1,7 @@
-//! Segments held in memory: least recently used out first, weighed in bytes.
+//! Segments and parts of them held in memory: least recently used out first, weighed in bytes.
 //!
 //! Holds whole, verified segments as shared buffers; what is given out stays valid after eviction.
+//! Parts have the same budget, and a place of their own beside their segment.
 //! It fetches nothing and knows no swarm: an owner hears through [`Evictions`] what it lost.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,13 +13,34 @@ use http::HeaderMap;
 use lru::LruCache;
 use tokio::sync::Notify;
 
-use crate::ids::SegmentId;
+use crate::ids::{PartId, SegmentId};
 
 /// A stream, as the cache tells owners apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
 
-/// A whole segment.
+/// What is held: a segment, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// A whole segment.
+    Segment(SegmentId),
+    /// A part.
+    Part(PartId),
+}
+
+impl From<SegmentId> for Piece {
+    fn from(id: SegmentId) -> Self {
+        Self::Segment(id)
+    }
+}
+
+impl From<PartId> for Piece {
+    fn from(id: PartId) -> Self {
+        Self::Part(id)
+    }
+}
+
+/// A whole segment, or a part.
 #[derive(Debug)]
 pub struct Segment {
     /// The bytes as the origin has them.
@@ -60,7 +82,7 @@ pub struct Cache {
 }
 
 struct Inner {
-    order: LruCache<(StreamId, SegmentId), Arc<Segment>>,
+    order: LruCache<(StreamId, Piece), Arc<Segment>>,
     owners: HashMap<StreamId, Arc<Evictions>>,
     figures: Figures,
 }
@@ -72,13 +94,13 @@ pub struct Figures {
     pub bytes: u64,
     /// Bytes it may hold.
     pub capacity_bytes: u64,
-    /// Segments held.
+    /// Segments and parts held.
     pub entries: u64,
     /// Look-ups that found something.
     pub hits: u64,
     /// Look-ups that did not.
     pub misses: u64,
-    /// Segments dropped to make room.
+    /// Segments and parts dropped to make room.
     pub evictions: u64,
 }
 
@@ -103,9 +125,9 @@ impl Cache {
     }
 
     /// The segment for a player: counted as hit or miss, and now the most recently used.
-    pub fn get(&self, stream: StreamId, segment: SegmentId) -> Option<Arc<Segment>> {
+    pub fn get(&self, stream: StreamId, piece: impl Into<Piece>) -> Option<Arc<Segment>> {
         let mut inner = lock(&self.inner);
-        let found = inner.order.get(&(stream, segment)).cloned();
+        let found = inner.order.get(&(stream, piece.into())).cloned();
         match found {
             Some(_) => inner.figures.hits += 1,
             None => inner.figures.misses += 1,
@@ -114,18 +136,18 @@ impl Cache {
     }
 
     /// The segment for a peer: neither counted nor kept any longer for it.
-    pub fn peek(&self, stream: StreamId, segment: SegmentId) -> Option<Arc<Segment>> {
-        lock(&self.inner).order.peek(&(stream, segment)).cloned()
+    pub fn peek(&self, stream: StreamId, piece: impl Into<Piece>) -> Option<Arc<Segment>> {
+        lock(&self.inner).order.peek(&(stream, piece.into())).cloned()
     }
 
     /// Keeps a segment, evicting others for it; `false` when it is larger than the whole cache.
-    pub fn insert(&self, stream: StreamId, id: SegmentId, segment: Arc<Segment>) -> bool {
+    pub fn insert(&self, stream: StreamId, piece: impl Into<Piece>, segment: Arc<Segment>) -> bool {
         let size = segment.bytes.len() as u64;
         if size > self.bytes_max {
             return false;
         }
         let mut inner = lock(&self.inner);
-        if let Some(old) = inner.order.put((stream, id), segment) {
+        if let Some(old) = inner.order.put((stream, piece.into()), segment) {
             inner.figures.bytes -= old.bytes.len() as u64;
             inner.figures.entries -= 1;
         }
@@ -139,11 +161,15 @@ impl Cache {
         true
     }
 
-    /// What is held of a stream, with sizes.
+    /// The segments held of a stream, with sizes.
     pub fn held(&self, stream: StreamId) -> BTreeMap<SegmentId, u64> {
         let inner = lock(&self.inner);
         let own = inner.order.iter().filter(|((s, _), _)| *s == stream);
-        own.map(|((_, id), segment)| (*id, segment.bytes.len() as u64)).collect()
+        let segments = own.filter_map(|((_, piece), segment)| match piece {
+            Piece::Segment(id) => Some((*id, segment.bytes.len() as u64)),
+            Piece::Part(_) => None,
+        });
+        segments.collect()
     }
 
     /// Forgets a stream's segments, or with `None` everything.
@@ -173,10 +199,11 @@ impl Cache {
 }
 
 impl Inner {
-    fn forget(&mut self, (stream, id): (StreamId, SegmentId), old: &Segment) {
+    fn forget(&mut self, (stream, piece): (StreamId, Piece), old: &Segment) {
         self.figures.bytes -= old.bytes.len() as u64;
         self.figures.entries -= 1;
-        if let Some(owner) = self.owners.get(&stream) {
+        // Nobody was told of a part, so nobody has to be told that it has gone.
+        if let (Piece::Segment(id), Some(owner)) = (piece, self.owners.get(&stream)) {
             lock(&owner.lost).push(id);
             owner.changed.notify_one();
         }
@@ -235,6 +262,24 @@ mod tests {
         cache.insert(STREAM, SegmentId(1), segment(50));
         assert!(!cache.insert(STREAM, SegmentId(2), segment(51)));
         assert_eq!(cache.figures().bytes, 50);
+    }
+
+    #[test]
+    fn parts_share_the_budget_but_are_no_segments() {
+        let cache = Cache::new(100);
+        let evictions = cache.evictions(STREAM);
+        let part = |index| PartId { segment: SegmentId(1), index, name: 7 };
+        cache.insert(STREAM, SegmentId(1), segment(40));
+        cache.insert(STREAM, part(0), segment(30));
+        cache.insert(STREAM, part(1), segment(30));
+        assert_eq!(cache.held(STREAM), BTreeMap::from([(SegmentId(1), 40)]));
+        assert_eq!(cache.figures().bytes, 100);
+        assert!(cache.get(STREAM, SegmentId(1)).is_some());
+        cache.insert(STREAM, part(2), segment(60));
+        assert!(cache.peek(STREAM, part(0)).is_none() && cache.peek(STREAM, part(1)).is_none());
+        assert_eq!(evictions.take(), []);
+        cache.clear(Some(STREAM));
+        assert_eq!((cache.figures().bytes, evictions.take()), (0, vec![SegmentId(1)]));
     }
 
     #[test]

@@ -17,6 +17,18 @@ pub struct PeerId(pub [u8; 20]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SegmentId(pub u64);
 
+/// A part of a segment of a low-latency stream. Two files are never one part, even where they have
+/// the same place: what was announced need not be what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartId {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Its place among the segment's parts.
+    pub index: u32,
+    /// A hash of the file's name and of the range in it, tokens left out.
+    pub name: u64,
+}
+
 /// One connection to a peer, as this process counts them; never reused, never on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerKey(pub u32);

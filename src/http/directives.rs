@@ -49,6 +49,12 @@ impl Directives {
         self.awaited.is_some()
     }
 
+    /// The same, without asking for an update that leaves segments out.
+    pub fn without_skip(&self) -> Self {
+        let is_other = |pair: &&String| !pair.starts_with("_HLS_skip");
+        Self { pairs: self.pairs.iter().filter(is_other).cloned().collect(), ..self.clone() }
+    }
+
     /// Whether a playlist that reaches `edge` has what is waited for.
     pub fn are_met_by(&self, edge: Edge) -> bool {
         self.awaited.is_none_or(|(msn, part)| match part {

@@ -16,6 +16,7 @@ mod freshness;
 pub mod guard;
 pub mod headers;
 mod held;
+mod part;
 mod play;
 mod playlist;
 mod proxy;

@@ -21,7 +21,7 @@ use super::guard::Admission;
 use super::headers::{self, BodyIs};
 use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
-use super::{assets, cache_status, decode, directives, playlist, segment, session};
+use super::{assets, cache_status, decode, directives, part, playlist, segment, session};
 use crate::ids::PlayerId;
 use crate::origin::{Cookies, FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
@@ -164,7 +164,11 @@ pub async fn proxy(
     let asked = Asked::new(front, request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
     let effort = |segments: &[_]| segment::effort(segments, &asked.sent);
-    if let Some(located) = front.registry.locate(asked.credentials, &asked.url, effort)
+    let located = front.registry.locate(asked.credentials, &asked.url, effort);
+    if let Some(response) = part::serve(front, &asked, located.as_ref()).await {
+        return response;
+    }
+    if let Some(located) = located
         && let Some(response) = segment::serve(front, &asked, located).await
     {
         return response;

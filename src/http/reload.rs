@@ -25,7 +25,7 @@ use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
 use crate::origin::{OriginError, OriginResponse, PlaylistAnswer};
-use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist};
 use crate::redact;
 use ways::Come;
 
@@ -130,7 +130,10 @@ pub async fn take(
     let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
     front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
     let wish = Wish::new(front, asked);
-    let fetched = wish.understood(wish.plain.clone(), answer, began).await;
+    let mut fetched = wish.understood(wish.plain.clone(), answer, began).await;
+    if !wish.fill_in(&mut fetched) {
+        return bring(front, asked).await;
+    }
     Ok(Brought { fetched: wish.keep(fetched).await, was_held: false })
 }
 
@@ -168,15 +171,19 @@ impl<'a> Wish<'a> {
         let source = way.as_ref().map_or(&self.plain, |way| &way.url).clone();
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let fetched = match previous.filter(|previous| previous.source == source) {
+        let mut fetched = match previous.filter(|previous| previous.source == source) {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
-            _ => self.understood(source, *answer, began).await,
+            _ => self.understood(source.clone(), *answer, began).await,
         };
-        if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content)
-            && !fetched.is_delta
-        {
+        if !self.fill_in(&mut fetched) {
+            // What it leaves out is not known here, and may be asked for next.
+            let request = self.request(&source, &self.directives.without_skip(), None);
+            let answer = self.ask(&request, target).await?;
+            fetched = self.understood(source, answer, now()).await;
+        }
+        if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content) {
             way.brought(timeline);
         }
         if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
@@ -239,7 +246,7 @@ impl<'a> Wish<'a> {
         })
     }
 
-    /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
+    /// Tells the registry.
     async fn learn(&self, credentials: u64, fetched: &Fetched) {
         let registry = &self.front.registry;
         let Content::Text(read) = &fetched.content else { return };
@@ -253,10 +260,7 @@ impl<'a> Wish<'a> {
             // What is still empty is no stream yet, and no reason to give one up.
             Ok(Playlist::Media(_)) if !fetched.has_anything() => {}
             Ok(Playlist::Media(timeline)) => {
-                let mut timeline = timeline.clone();
-                if fetched.is_delta && !self.fill_in(&mut timeline) {
-                    return;
-                }
+                let timeline = timeline.clone();
                 let is_authorized = self.asked.forwarded.contains_key(AUTHORIZATION);
                 let may_share = !is_named_with_user && !is_authorized;
                 let plain = &self.plain;
@@ -270,11 +274,18 @@ impl<'a> Wish<'a> {
         }
     }
 
-    /// Puts the segments in again that a delta update leaves out, if all of them are known.
-    fn fill_in(&self, timeline: &mut Timeline) -> bool {
-        let latest = self.front.playlists.held().latest(&self.key, self.variant);
-        let known = latest.as_ref().map(|latest| &latest.content);
-        let Some(Content::Text(Ok(Playlist::Media(known)))) = known else { return false };
+    /// Puts the segments that a delta update leaves out into what was read of it; `false` if they
+    /// are not known.
+    fn fill_in(&self, fetched: &mut Fetched) -> bool {
+        let is_delta = fetched.is_delta;
+        let Content::Text(Ok(Playlist::Media(timeline))) = &mut fetched.content else {
+            return true;
+        };
+        if !is_delta {
+            return true;
+        }
+        let known = self.front.registry.timeline(self.asked.credentials, &self.plain);
+        let Some(known) = known else { return false };
         let Some(first) = timeline.segments.first().map(|segment| segment.id) else { return false };
         let oldest = SegmentId(timeline.media_sequence);
         let skipped = known.segments.iter().filter(|s| (oldest..first).contains(&s.id)).cloned();

@@ -30,15 +30,17 @@ const FINISHED_BYTES_MAX: u64 = 16 << 20;
 /// and not asked for beside it.
 const AHEAD_BYTES_MAX: u64 = 1 << 20;
 
-/// A segment's place in the resource that the player asked for.
-struct Slice {
-    segment: SegmentId,
-    /// Its part of the resource; `None` for all of it.
-    part: Option<ByteRange>,
-    /// What the player wants, counted from the segment's first byte.
-    wanted: RangeSpec,
+/// Last byte of a range whose end is not known yet (RFC 8673).
+const OPEN_END: u64 = (1 << 53) - 1;
+
+/// The place of a segment, or a part of one, in the resource that the player asked for.
+pub struct Slice {
+    /// Its piece of the resource; `None` for all of it.
+    pub piece: Option<ByteRange>,
+    /// What the player wants, counted from the piece's first byte.
+    pub wanted: RangeSpec,
     /// Size of the resource, where the playlist tells it.
-    resource_size: Option<u64>,
+    pub resource_size: Option<u64>,
 }
 
 impl Slice {
@@ -46,7 +48,7 @@ impl Slice {
     /// that is more than the segment.
     fn judge(&mut self, asked: &Asked, origin: &HeaderMap) -> Option<()> {
         if !range::is_unchanged(asked.sent.get(IF_RANGE), origin) {
-            self.part.is_none().then_some(())?;
+            self.piece.is_none().then_some(())?;
             self.wanted = RangeSpec::Whole;
         }
         Some(())
@@ -56,43 +58,53 @@ impl Slice {
 /// Bytes that would have to be fetched to answer a player who sent these headers from one of these
 /// segments; `None` when the request does not fall into one.
 pub fn effort(segments: &[Part], sent: &HeaderMap) -> Option<u64> {
-    let slice = choose(segments, range::parse(sent.get(RANGE)))?;
-    Some(slice.part.map_or(u64::MAX, |part| part.len))
+    let (_, slice) = choose(segments, range::parse(sent.get(RANGE)))?;
+    Some(slice.piece.map_or(u64::MAX, |piece| piece.len))
 }
 
 /// Answers with a segment; `None` when the request does not fall into one, to be passed through.
 pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Option<Response<Body>> {
-    let mut slice = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
+    let (segment, slice) = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
+    let wanted = slice.piece.map_or(Wanted::Whole, Wanted::Slice);
+    let stream = &located.stream;
+    let detour = detour::of(front, asked, &located.playlist);
+    let opening = stream.open(segment, asked.player(), request(asked, wanted), detour).await;
+    give(front, asked, slice, opening, stream.meter()).await
+}
+
+/// How the origin is asked. It is asked for everybody, so nobody's conditions count.
+pub fn request(asked: &Asked, wanted: Wanted) -> FetchRequest {
     let mut forwarded = asked.forwarded.clone();
-    // The segment is fetched for everybody, so nobody's conditions count.
     for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
         forwarded.remove(name);
     }
-    let request = FetchRequest {
-        wanted: slice.part.map_or(Wanted::Whole, Wanted::Slice),
-        cookies: asked.cookies.clone(),
-        ..FetchRequest::get(asked.url.clone(), forwarded)
+    let cookies = asked.cookies.clone();
+    FetchRequest { wanted, cookies, ..FetchRequest::get(asked.url.clone(), forwarded) }
+}
+
+/// Answers with what was opened; `None` when it is to be passed through.
+pub async fn give(
+    front: &Arc<Front>,
+    asked: &Asked,
+    mut slice: Slice,
+    opening: Opening,
+    meter: &Meter,
+) -> Option<Response<Body>> {
+    let held = match opening {
+        Opening::Held(held) => held,
+        Opening::Arriving(reader) => return arriving(front, asked, slice, reader, meter).await,
+        Opening::Bypass => return None,
     };
-    let stream = &located.stream;
-    let detour = detour::of(front, asked, &located.playlist);
-    match stream.open(slice.segment, asked.player(), request, detour).await {
-        Opening::Held(held) => {
-            let meter = stream.meter();
-            slice.judge(asked, &held.headers)?;
-            let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);
-            add_origin_headers(response.headers_mut(), &held.headers, asked, false);
-            let status =
-                if held.hand_out() { "hlswarm; hit; detail=peers" } else { "hlswarm; hit" };
-            cache_status(response.headers_mut(), status);
-            let bytes = cut(&slice, &held.bytes);
-            meter.add(|c| &c.cache_bytes, bytes.len() as u64);
-            meter.add(|c| &c.served_bytes, bytes.len() as u64);
-            *response.body_mut() = body::full(bytes);
-            Some(response)
-        }
-        Opening::Arriving(reader) => arriving(front, asked, slice, reader, stream.meter()).await,
-        Opening::Bypass => None,
-    }
+    slice.judge(asked, &held.headers)?;
+    let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);
+    add_origin_headers(response.headers_mut(), &held.headers, asked, false);
+    let status = if held.hand_out() { "hlswarm; hit; detail=peers" } else { "hlswarm; hit" };
+    cache_status(response.headers_mut(), status);
+    let bytes = cut(&slice, &held.bytes);
+    meter.add(|c| &c.cache_bytes, bytes.len() as u64);
+    meter.add(|c| &c.served_bytes, bytes.len() as u64);
+    *response.body_mut() = body::full(bytes);
+    Some(response)
 }
 
 async fn arriving(
@@ -138,39 +150,39 @@ async fn arriving(
 }
 
 /// Finds the segment that a request falls into.
-fn choose(segments: &[Part], asked: RangeSpec) -> Option<Slice> {
+fn choose(segments: &[Part], asked: RangeSpec) -> Option<(SegmentId, Slice)> {
     if let [(None, segment)] = segments {
-        return Some(Slice { segment: *segment, part: None, wanted: asked, resource_size: None });
+        return Some((*segment, Slice { piece: None, wanted: asked, resource_size: None }));
     }
     // Of a resource that holds many segments the request must lie within one.
     let RangeSpec::From { first, last: Some(last) } = asked else { return None };
-    let resource_size = segments.iter().filter_map(|(part, _)| Some(part.as_ref()?.end())).max();
-    segments.iter().find_map(|(part, segment)| {
-        let part = (*part)?;
-        let is_within = part.offset <= first && last < part.end();
-        is_within.then(|| Slice {
-            segment: *segment,
-            part: Some(part),
-            wanted: RangeSpec::From { first: first - part.offset, last: Some(last - part.offset) },
-            resource_size,
-        })
-    })
+    let resource_size = segments.iter().filter_map(|(piece, _)| Some(piece.as_ref()?.end())).max();
+    let (piece, segment) = segments.iter().find_map(|(piece, segment)| {
+        let piece = (*piece)?;
+        (piece.offset <= first && last < piece.end()).then_some((piece, *segment))
+    })?;
+    let wanted = RangeSpec::From { first: first - piece.offset, last: Some(last - piece.offset) };
+    Some((segment, Slice { piece: Some(piece), wanted, resource_size }))
 }
 
 /// Status and header fields for a segment of `size` bytes.
 fn head(slice: &Slice, size: Option<u64>, content_type: &str) -> Response<Body> {
     let mut response = Response::new(body::empty());
-    let offset = slice.part.map_or(0, |part| part.offset);
+    let offset = slice.piece.map_or(0, |piece| piece.offset);
+    let resource_size = if slice.piece.is_some() { slice.resource_size } else { size };
+    let whole = || resource_size.map_or("*".to_owned(), |size| size.to_string());
     let (status, length, range) = match slice.wanted.resolve(size) {
+        Resolved::Whole if offset > 0 && size.is_none() => {
+            let range = format!("bytes {offset}-{OPEN_END}/*");
+            (StatusCode::PARTIAL_CONTENT, None, Some(range))
+        }
         Resolved::Whole => (StatusCode::OK, size, None),
         Resolved::Slice { start, end_incl } => {
-            let whole = slice.resource_size.or(size).map_or("*".to_owned(), |s| s.to_string());
-            let range = format!("bytes {}-{}/{whole}", offset + start, offset + end_incl);
+            let range = format!("bytes {}-{}/{}", offset + start, offset + end_incl, whole());
             (StatusCode::PARTIAL_CONTENT, Some(end_incl - start + 1), Some(range))
         }
         Resolved::Unsatisfiable => {
-            let whole = size.map_or("*".to_owned(), |s| s.to_string());
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(0), Some(format!("bytes */{whole}")))
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(0), Some(format!("bytes */{}", whole())))
         }
     };
     *response.status_mut() = status;

@@ -62,6 +62,8 @@ pub struct Origin {
     is_tls_possible: bool,
     /// Counts what is asked.
     meter: Meter,
+    /// Its requests are held back on purpose: silence is no fault.
+    is_patient: bool,
     /// Where this daemon listens itself.
     own: Option<SocketAddr>,
 }
@@ -103,7 +105,16 @@ impl Origin {
         let limit = Arc::new(HostLimit::new(config.connections_per_host_max));
         let config = config.clone();
         let meter = Meter::of_daemon(Arc::default());
-        Ok(Self { client, unpooled, limit, config, is_tls_possible, meter, own: None })
+        Ok(Self {
+            client,
+            unpooled,
+            limit,
+            config,
+            is_tls_possible,
+            meter,
+            is_patient: false,
+            own: None,
+        })
     }
 
     /// The same client, but one that never asks the daemon that listens at `own`: an origin's
@@ -136,7 +147,7 @@ impl Origin {
     ) -> Result<OriginResponse, OriginError> {
         // One deadline for all hops and attempts: a chain of slow redirects is a slow origin.
         let deadline = Instant::now() + self.config.head_timeout();
-        race::run(&request.url, |is_first| {
+        race::run(&request.url, self.is_patient, |is_first| {
             self.attempt(is_first, request, from, validator, deadline)
         })
         .await
@@ -199,10 +210,11 @@ impl Origin {
         Ok(response)
     }
 
-    /// The same client, but one that waits at least so long for the head of an answer: for requests
+    /// The same client, but one that waits at least so long for the head of an answer, without
+    /// asking beside itself: for requests
     /// that the origin is to hold back.
     pub fn waiting(&self, head_timeout: Duration) -> Self {
-        let mut waiting = self.clone();
+        let mut waiting = Self { is_patient: true, ..self.clone() };
         let wait_ms = u64::try_from(head_timeout.as_millis()).unwrap_or(u64::MAX);
         waiting.config.head_timeout_ms = waiting.config.head_timeout_ms.max(wait_ms);
         waiting

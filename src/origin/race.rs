@@ -13,13 +13,14 @@ use url::Url;
 
 type Outcome = Result<OriginResponse, OriginError>;
 
-/// Runs `attempt` (told whether it is the first) once, and again beside itself after silence.
-pub(super) async fn run<F>(url: &Url, attempt: impl Fn(bool) -> F) -> Outcome
+/// Runs `attempt` (told whether it is the first) once, and again beside itself after silence,
+/// unless silence is what was asked for (`is_patient`).
+pub(super) async fn run<F>(url: &Url, is_patient: bool, attempt: impl Fn(bool) -> F) -> Outcome
 where
     F: Future<Output = Outcome>,
 {
     let began = Instant::now();
-    let mut race = Race::new(!is_held_on_purpose(url));
+    let mut race = Race::new(!is_patient);
     let numbered = |is_first: bool| {
         let running = attempt(is_first);
         async move { (is_first, running.await) }
@@ -50,11 +51,6 @@ where
             }
         }
     }
-}
-
-/// A blocking playlist reload is answered when there is something new: its silence is no fault.
-fn is_held_on_purpose(url: &Url) -> bool {
-    url.query_pairs().any(|(name, _)| name == "_HLS_msn")
 }
 
 fn as_failure(outcome: &Outcome) -> Failure {

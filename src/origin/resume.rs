@@ -19,6 +19,8 @@ pub enum Wanted {
     Whole,
     /// A slice.
     Slice(ByteRange),
+    /// Everything from a byte on, of a resource that may still be growing.
+    From(u64),
     /// Whatever the player's own `Range` header says; the answer is passed on unchecked.
     AsAsked(HeaderValue),
 }
@@ -64,6 +66,7 @@ impl Wanted {
             Self::AsAsked(raw) => return Some(raw.clone()),
             Self::Whole if from == 0 => return None,
             Self::Whole => format!("bytes={from}-"),
+            Self::From(offset) => format!("bytes={}-", offset.saturating_add(from)),
             Self::Slice(slice) => {
                 let last = slice.end().saturating_sub(1);
                 format!("bytes={}-{last}", slice.offset.saturating_add(from))
@@ -100,6 +103,7 @@ impl Wanted {
         let size = content_length(headers);
         let (offset, wanted) = match self {
             Self::Slice(slice) => (slice.offset, Some(slice.len)),
+            Self::From(offset) => (*offset, None),
             _ => (0, None),
         };
         let skip = offset.saturating_add(from);
@@ -120,6 +124,7 @@ impl Wanted {
         let part = ContentRange::from_headers(headers).ok_or(Mismatch::WrongRange)?;
         let (offset, end) = match self {
             Self::Slice(slice) => (slice.offset, Some(slice.end())),
+            Self::From(offset) => (*offset, None),
             _ if from == 0 => return Err(Mismatch::WrongRange),
             _ => (0, None),
         };
@@ -131,6 +136,11 @@ impl Wanted {
         let total = match (end, part.size) {
             (Some(end), Some(size)) => end.min(size) - offset,
             (Some(end), None) => end - offset,
+            // It grows while it is sent: where the range will end is not known yet.
+            (None, None) if matches!(self, Self::From(_)) => {
+                return Ok(Window::default());
+            }
+            (None, Some(size)) if matches!(self, Self::From(_)) => size.saturating_sub(offset),
             (None, size) => size.unwrap_or(part.end),
         };
         Ok(Window { skip: 0, left: Some(total.saturating_sub(from)), total: Some(total) })

@@ -78,6 +78,21 @@ fn takes_the_range_asked_for_and_no_other() {
 }
 
 #[test]
+fn what_still_grows_is_taken_to_its_end() {
+    let rest = Wanted::From(100);
+    let part = |range| head(&[("content-range", range)]);
+    assert_eq!(rest.range_header(7), Some(HeaderValue::from_static("bytes=107-")));
+    assert_eq!(rest.window(0, None, 206, &part("bytes 100-899/900")), window(0, 800, 800));
+    assert_eq!(rest.window(7, None, 206, &part("bytes 107-899/900")), window(0, 793, 800));
+    for open in ["bytes 100-149/*", "bytes 100-9007199254740991/*"] {
+        assert_eq!(rest.window(0, None, 206, &part(open)), Ok(Window::default()));
+    }
+    assert_eq!(rest.window(0, None, 206, &part("bytes 0-899/900")), Err(Mismatch::WrongRange));
+    let whole = rest.window(7, None, 200, &head(&[])).unwrap();
+    assert_eq!((whole.skip, whole.left, whole.total), (107, None, None));
+}
+
+#[test]
 fn a_range_cut_short_counts_as_incomplete() {
     let cut = head(&[("content-range", "bytes 7-49/100")]);
     assert_eq!(Wanted::Whole.window(7, None, 206, &cut), window(0, 93, 100));

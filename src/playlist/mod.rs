@@ -11,6 +11,7 @@ pub mod identity;
 pub mod lines;
 mod normalise;
 pub mod parse;
+pub mod parts;
 pub mod proxy_url;
 pub mod rewrite;
 pub mod sniff;
@@ -23,6 +24,7 @@ use url::Url;
 
 pub use define::{Definitions, definitions};
 pub use parse::{Multivariant, Rendition, RenditionKind, Variant};
+pub use parts::{Extent, Part};
 pub use timeline::{Segment, Timeline};
 
 /// Largest playlist that is looked at: a day of two-second segments with long tokens fits.

@@ -4,6 +4,7 @@
 //! m3u8-rs makes of it, is bounded whatever the playlist repeats. `parse` drives it.
 
 use std::fmt::{Arguments, Write};
+use std::time::Duration;
 
 use super::NotAPlaylist;
 use super::lines::{self, Tag};
@@ -221,6 +222,11 @@ fn push(copy: &mut String, what: Arguments<'_>) {
     let _ = copy.write_fmt(what);
 }
 
+/// A duration in seconds, cut to what can be believed.
+pub(super) fn duration(text: &str) -> Duration {
+    Duration::try_from_secs_f64(seconds(text)).unwrap_or_default()
+}
+
 fn seconds(text: &str) -> f64 {
     let text = text.trim();
     let len = text.bytes().take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-')).count();
@@ -228,7 +234,8 @@ fn seconds(text: &str) -> f64 {
     text[..len].parse::<f64>().unwrap_or(0.0).clamp(0.0, DURATION_MAX.as_secs_f64())
 }
 
-fn byte_range(value: &str) -> (u64, Option<u64>) {
+/// Length and, where stated, offset of a byte range.
+pub(super) fn byte_range(value: &str) -> (u64, Option<u64>) {
     match value.trim_matches('"').split_once('@') {
         Some((length, offset)) => (leading_number(length), Some(leading_number(offset))),
         None => (leading_number(value.trim_matches('"')), None),

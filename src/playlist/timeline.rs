@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::parse::{self, DURATION_MAX, MediaSegment};
+use super::parts::{self, Part};
 use super::{Definitions, MEDIA_SEQUENCE_MAX, NotAPlaylist};
 use crate::ids::{ByteRange, SegmentId};
 
@@ -31,6 +32,8 @@ pub struct Timeline {
     /// Segments that can be fetched. One whose URI or range makes no sense is left out, but counts
     /// in the ids of those behind it.
     pub segments: Vec<Segment>,
+    /// Parts of its newest segments, of a low-latency playlist; the one announced comes last.
+    pub parts: Vec<Part>,
 }
 
 /// One segment.
@@ -95,6 +98,7 @@ pub(super) fn timeline(
         media_sequence: media.media_sequence,
         is_ended: media.is_ended,
         segments,
+        parts: parts::parts(text, first, base, definitions),
     })
 }
 

@@ -203,8 +203,9 @@ impl Actor {
         match command {
             Command::Timeline(timeline) => self.set_timeline(timeline),
             Command::Open(open) => self.open(*open),
+            Command::Watched(media, player) => self.note_player(media, player),
             Command::Handed(segment, player) => {
-                self.note_player(segment, player);
+                self.note_player(self.media_of(segment), player);
                 self.feed(Input::Demanded { segment, player });
                 self.feed(Input::Handed { segment, player });
             }
@@ -243,7 +244,7 @@ impl Actor {
 
     fn open(&mut self, open: Open) {
         let Open { segment, player, request, detour, reply } = open;
-        self.note_player(segment, player);
+        self.note_player(self.media_of(segment), player);
         if let Some(held) = self.parts.cache.peek(self.profile.id, segment) {
             self.feed(Input::Demanded { segment, player });
             self.feed(Input::Handed { segment, player });
@@ -264,13 +265,17 @@ impl Actor {
         let _ = reply.send(Opening::Arriving(reader));
     }
 
-    fn note_player(&mut self, segment: SegmentId, player: PlayerId) {
+    fn media_of(&self, segment: SegmentId) -> Duration {
+        self.timeline.segment(segment).map(|known| known.duration).unwrap_or_default()
+    }
+
+    /// A player is here, and has so much more media.
+    fn note_player(&mut self, media: Duration, player: PlayerId) {
         let now = Instant::now();
         self.players.insert(player, now);
         self.players.retain(|_, seen| now.duration_since(*seen) < PLAYER_ACTIVE);
         self.profile.active_players.store(self.players.len() as u64, Ordering::Relaxed);
-        let duration = self.timeline.segment(segment).map(|s| s.duration).unwrap_or_default();
-        self.playing_until = (self.playing_until.max(now) + duration).min(now + PLAYOUT_MAX);
+        self.playing_until = (self.playing_until.max(now) + media).min(now + PLAYOUT_MAX);
     }
 
     fn on_departures(&mut self) {

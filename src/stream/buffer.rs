@@ -218,6 +218,11 @@ impl SegmentBuffer {
         self.lock().head.clone()
     }
 
+    /// Whether it is too large to be kept.
+    pub fn is_relayed(&self) -> bool {
+        self.lock().is_relay
+    }
+
     /// Whether anybody is reading, or has left unnoticed so far.
     pub fn has_readers(&self) -> bool {
         let state = self.lock();

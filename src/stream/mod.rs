@@ -15,6 +15,8 @@ mod failure;
 mod link;
 mod manners;
 mod pace;
+mod part;
+mod part_places;
 mod peers;
 mod places;
 mod registry;
@@ -47,8 +49,9 @@ pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
 pub use pace::Pace;
+pub use part_places::PlacedPart;
 pub use places::Part;
-pub use registry::{Located, Registry, STREAMS_MAX};
+pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -111,6 +114,7 @@ pub struct StreamHandle {
     commands: mpsc::Sender<Command>,
     meter: Meter,
     cache: Arc<CacheOfStream>,
+    flights: Arc<part::Flights>,
 }
 
 /// The cache as one stream sees it.
@@ -128,6 +132,8 @@ enum Command {
     Open(Box<Open>),
     /// A player was given a segment that was held.
     Handed(SegmentId, PlayerId),
+    /// A player was given a part of so much media.
+    Watched(Duration, PlayerId),
     Figures(oneshot::Sender<Figures>),
     Standing(PlayerId, oneshot::Sender<Standing>),
 }
@@ -186,6 +192,12 @@ impl StreamHandle {
         self.profile.is_live.store(!timeline.is_ended, Ordering::Relaxed);
         // An actor that has ended is replaced by the registry at the next playlist.
         let _ = self.commands.send(Command::Timeline(timeline)).await;
+    }
+
+    /// Whether a segment is in the cache.
+    pub fn holds(&self, segment: SegmentId) -> bool {
+        let CacheOfStream(cache, stream) = &*self.cache;
+        cache.peek(*stream, segment).is_some()
     }
 
     /// Opens a segment for a player; `request` is how the origin would be asked for it.

@@ -18,10 +18,12 @@ use url::Url;
 
 use super::actor::{Actor, Life};
 use super::continuity::{agree, name};
+use super::part::Flights;
+use super::part_places::{PartPlaces, PlacedPart};
 use super::places::{Part, Places, split};
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
 use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
-use crate::playlist::{Definitions, Multivariant, Timeline};
+use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
 
 /// Streams at the same time; beyond it the one used least recently ends.
 pub const STREAMS_MAX: usize = 64;
@@ -71,6 +73,8 @@ struct Stream {
     timeline: Arc<Timeline>,
     /// What its URLs are.
     places: Places,
+    /// What of them parts of segments are.
+    part_places: PartPlaces,
     read_at: Instant,
     used_at: Instant,
     /// Ends the stream once nobody reads from it.
@@ -86,6 +90,22 @@ pub struct Located {
     pub playlist: Url,
     /// The segments with that URL, each with its range of it.
     pub segments: Vec<Part>,
+}
+
+/// The part of a segment that a URL and range are.
+#[derive(Debug)]
+pub struct LocatedPart {
+    /// The stream.
+    pub stream: StreamHandle,
+    /// The part.
+    pub part: PlacedPart,
+}
+
+impl Located {
+    /// Whether a player need not wait for any of it.
+    pub fn is_held(&self) -> bool {
+        self.segments.iter().all(|(_, segment)| self.stream.holds(*segment))
+    }
 }
 
 impl Registry {
@@ -167,6 +187,32 @@ impl Registry {
         let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
         let playlist = inner.streams[index].playlist.clone();
         Some(Located { stream: inner.alive(&self.parts, index), playlist, segments })
+    }
+
+    /// The part of a segment that a piece of a resource is, for a player with these credentials;
+    /// without `asked`, all of the resource.
+    pub fn locate_part(
+        &self,
+        credentials: u64,
+        url: &Url,
+        asked: Option<Extent>,
+    ) -> Option<LocatedPart> {
+        let mut inner = self.lock();
+        let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
+            let is_theirs = stream.credentials == credentials;
+            let places = is_theirs.then_some(&stream.part_places)?;
+            Some((stream.read_at, index, places.find(url, asked)?))
+        });
+        let (_, index, part) = found.max_by_key(|(read_at, ..)| *read_at)?;
+        Some(LocatedPart { stream: inner.alive(&self.parts, index), part })
+    }
+
+    /// What is known of the media playlist at a URL, whatever its age.
+    pub fn timeline(&self, credentials: u64, playlist: &Url) -> Option<Arc<Timeline>> {
+        let inner = self.lock();
+        let is_it = |s: &&Stream| s.credentials == credentials && s.playlist == *playlist;
+        let latest = inner.streams.iter().filter(is_it).max_by_key(|stream| stream.read_at)?;
+        Some(latest.timeline.clone())
     }
 
     /// The stream that the playlist at a URL is read for.
@@ -266,6 +312,7 @@ impl Inner {
             };
             let mut stream = start(parts, arrival, meets_after);
             stream.places.clone_from(&old.places);
+            stream.part_places.clone_from(&old.part_places);
             self.streams[index] = stream;
         }
         let stream = &mut self.streams[index];
@@ -285,6 +332,7 @@ impl Inner {
 impl Stream {
     fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
         self.places.learn(&timeline);
+        self.part_places.learn(&timeline);
         self.playlist = playlist.clone();
         self.timeline = timeline;
         self.read_at = Instant::now();
@@ -314,6 +362,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
     let handle = StreamHandle {
         meter: parts.meter.of_stream(profile.counters.clone()),
         cache: Arc::new(CacheOfStream(parts.cache.clone(), profile.id)),
+        flights: Arc::new(Flights::new(parts)),
         profile,
         commands,
     };
@@ -327,6 +376,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         playlist: playlist.clone(),
         timeline: timeline.clone(),
         places: Places::default(),
+        part_places: PartPlaces::default(),
         read_at: now,
         used_at: now,
         retire,

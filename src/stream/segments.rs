@@ -110,7 +110,7 @@ impl Actor {
 
 /// Whether it can be a segment at all: a busy origin may send a page in place of one, or nothing,
 /// and call that fine. The name alone says little: some call all their segments pages.
-fn is_segment(bytes: &[u8], content_type: &str) -> bool {
+pub(super) fn is_segment(bytes: &[u8], content_type: &str) -> bool {
     let is_page = content_type.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_markup = bytes.trim_ascii_start().first() == Some(&b'<');
     let is_one_in_place = is_page && is_markup;
@@ -118,7 +118,7 @@ fn is_segment(bytes: &[u8], content_type: &str) -> bool {
 }
 
 /// Whether the origin means it for one player alone; `private="…"` means some header fields only.
-fn is_private(headers: &HeaderMap) -> bool {
+pub(super) fn is_private(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|said| said.trim().eq_ignore_ascii_case("private"))
 }

@@ -132,6 +132,35 @@ pub async fn send(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// An answer while it arrives.
+pub struct Watched {
+    socket: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Watched {
+    /// Asks with a connection of its own.
+    pub async fn open(addr: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(head(addr, "GET", target, headers).as_bytes()).await.unwrap();
+        Self { socket, seen: Vec::new() }
+    }
+
+    /// Reads until what came, head and codings included, is enough.
+    pub async fn until(&mut self, is_enough: impl Fn(&[u8]) -> bool) {
+        while !is_enough(&self.seen) {
+            let came = self.socket.read_buf(&mut self.seen).await.unwrap();
+            assert_ne!(came, 0, "it ended early: {}", self.head());
+        }
+    }
+
+    /// The head, as far as it has come.
+    pub fn head(&self) -> String {
+        let end = self.seen.windows(4).position(|at| at == b"\r\n\r\n");
+        String::from_utf8_lossy(&self.seen[..end.unwrap_or(self.seen.len())]).into_owned()
+    }
+}
+
 /// Reads answers with a `Content-Length` one after the other.
 pub fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     let mut all = Vec::new();

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../ll_origin/mod.rs"]
+#[expect(dead_code, reason = "real media, and a clock, are for players")]
+mod ll_origin;
 mod origin;
 mod origin_fetch;
 mod resource;

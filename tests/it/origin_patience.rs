@@ -199,10 +199,12 @@ async fn a_playlist_that_stops_in_the_middle_is_asked_for_again_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocking_playlist_reload_is_asked_for_once() {
-    let mut origin = Scripted::start(&[Manner::new(12, OK)]).await;
-    origin.url.set_query(Some("_HLS_msn=7&_HLS_part=1"));
-    assert_eq!(ask(&origin).await, (Ok(200), 12));
+async fn what_the_origin_is_to_hold_back_is_asked_for_once() {
+    let origin = Scripted::start(&[Manner::new(12, OK)]).await;
+    let began = Instant::now();
+    let client = Origin::new(&OriginConfig::default()).unwrap().waiting(Duration::ZERO);
+    let answer = client.open(&origin.request()).await.unwrap();
+    assert_eq!((answer.status.as_u16(), began.elapsed().as_secs()), (200, 12));
     assert_eq!(origin.connections(), 1);
 }
 

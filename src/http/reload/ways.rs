@@ -11,6 +11,7 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use url::Url;
 
 use super::super::decode;
+use super::super::directives::Directives;
 use super::super::freshness;
 use super::super::held::Fetched;
 use super::super::steering::{self, WAY_PATIENCE, Way};
@@ -39,12 +40,15 @@ impl Wish<'_> {
         let mut ways = self.front.steering.ways(self.asked, &self.plain);
         let last = ways.pop();
         for way in ways {
-            if let Some(answer) = self.try_way(&self.request(&way.url, previous), target).await {
+            if let Some(answer) =
+                self.try_way(&self.request(&way.url, &self.directives, previous), target).await
+            {
                 return Ok(Come::Answer(Some(way), answer.into()));
             }
             way.failed();
         }
-        let request = self.request(last.as_ref().map_or(&self.plain, |way| &way.url), previous);
+        let url = last.as_ref().map_or(&self.plain, |way| &way.url);
+        let request = self.request(url, &self.directives, previous);
         let Some(stand_in) = stand_in else {
             let answer = self.ask(&request, target).await?;
             return Ok(Come::Answer(last, answer.into()));
@@ -70,7 +74,12 @@ impl Wish<'_> {
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
-    fn request(&self, url: &Url, previous: Option<&Fetched>) -> FetchRequest {
+    pub(super) fn request(
+        &self,
+        url: &Url,
+        directives: &Directives,
+        previous: Option<&Fetched>,
+    ) -> FetchRequest {
         let mut request = steering::request(self.front, self.asked, url);
         let previous = previous.filter(|previous| previous.source == *url);
         for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
@@ -80,11 +89,11 @@ impl Wish<'_> {
             request.headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest { url: self.directives.added_to(url), ..request }
+        FetchRequest { url: directives.added_to(url), ..request }
     }
 
     /// Asks with the patience of a player who has nothing else.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         request: &FetchRequest,
         target: Duration,

@@ -11,6 +11,7 @@ mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod low_latency_parts;
 mod odd_segments;
 mod ranges;
 mod steering;
