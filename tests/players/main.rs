@@ -12,6 +12,10 @@ mod ffmpeg9;
 mod http;
 mod kodi;
 mod kodi_watching;
+#[path = "../ll_origin/mod.rs"]
+#[expect(dead_code, reason = "publishing by hand is for the integration tests")]
+mod ll_origin;
+mod low_latency;
 mod page;
 mod players;
 mod process;
