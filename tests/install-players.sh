@@ -1,20 +1,24 @@
 #!/bin/bash
-# Installs what the player tests need: players, an origin server and two npm packages.
+# Installs what the player tests need: players, an origin server, two npm packages, and an FFmpeg
+# newer than Debian's.
 #
 # Idempotent: nothing is fetched when everything is there. Needs root only when a Debian package
-# is missing. The npm packages go to target/players, never into the system.
+# is missing. What is not Debian's goes to target/players, never into the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# command:package - a present command of any provenance is as good as Debian's own.
+# command or file:package - a present command of any provenance is as good as Debian's own.
 wanted=(
   ffmpeg:ffmpeg mpv:mpv cvlc:vlc nginx:nginx-light chromium:chromium
   node:nodejs npm:npm ps:procps ss:iproute2 setpriv:util-linux
+  kodi:kodi /usr/share/kodi/addons/inputstream.adaptive:kodi-inputstream-adaptive
+  Xvfb:xvfb pulseaudio:pulseaudio pip3:python3-pip
 )
 missing=()
 for pair in "${wanted[@]}"; do
   # Debian keeps nginx in a directory that is not on every user's path.
-  PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] ||
+    missing+=("${pair##*:}")
 done
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -35,17 +39,27 @@ if [ "${#missing[@]}" -gt 0 ]; then
     --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-npm_dir=target/players
+own_dir=target/players
 npm_wanted='hls.js@1.6.13 bittorrent-tracker@11.2.3'
-if [ "$(cat "$npm_dir/installed" 2>/dev/null)" != "$npm_wanted" ]; then
-  echo "installing $npm_wanted into $npm_dir"
-  mkdir -p "$npm_dir"
-  [ -e "$npm_dir/package.json" ] || echo '{"private":true,"type":"module"}' >"$npm_dir/package.json"
+if [ "$(cat "$own_dir/installed" 2>/dev/null)" != "$npm_wanted" ]; then
+  echo "installing $npm_wanted into $own_dir"
+  mkdir -p "$own_dir"
+  [ -e "$own_dir/package.json" ] || echo '{"private":true,"type":"module"}' >"$own_dir/package.json"
   # Without install scripts: an optional native WebRTC dependency of the tracker does not build,
   # and its server does not need it.
   # shellcheck disable=SC2086 # one argument per package
-  npm install --prefix "$npm_dir" --ignore-scripts --omit=optional --no-audit --no-fund \
+  npm install --prefix "$own_dir" --ignore-scripts --omit=optional --no-audit --no-fund \
     --silent $npm_wanted
-  echo "$npm_wanted" >"$npm_dir/installed"
+  echo "$npm_wanted" >"$own_dir/installed"
+fi
+
+# FFmpeg 9, which refuses segments for their extensions where Debian's does not yet.
+pip_wanted='imageio-ffmpeg==0.8.1'
+if [ "$(cat "$own_dir/pip-installed" 2>/dev/null)" != "$pip_wanted" ]; then
+  echo "installing $pip_wanted into $own_dir"
+  pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
+    --target "$own_dir/python" "$pip_wanted"
+  (cd "$own_dir" && ln -sf python/imageio_ffmpeg/binaries/ffmpeg-* ffmpeg9)
+  echo "$pip_wanted" >"$own_dir/pip-installed"
 fi
 echo "players: all installed"

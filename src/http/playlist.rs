@@ -131,7 +131,7 @@ async fn rewritten(
     show: Option<Show>,
 ) -> Result<Shown, String> {
     let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
-    let host = asked.sent.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let host = reached_by(&asked.sent);
     let is_long = fetched.answer.body.len() > QUICK_BYTES_MAX;
     let work = move || {
         let text = playlist::check(&fetched.answer.body)?;
@@ -152,6 +152,14 @@ async fn rewritten(
     let done = if is_long { tokio::task::spawn_blocking(work).await } else { Ok(work()) };
     done.map_err(|_| "the playlist was not finished".to_owned())?
         .map_err(|why: NotAPlaylist| why.to_string())
+}
+
+/// The host by which a player reaches us with plain HTTP. Behind a proxy that adds TLS there is
+/// none: a page there may not load what is not encrypted, and paths lead through the proxy.
+fn reached_by(sent: &HeaderMap) -> Option<String> {
+    let is_tls = sent.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let host = sent.get(HOST).filter(|_| !is_tls)?;
+    host.to_str().ok().map(str::to_owned)
 }
 
 /// The origin's answer as it is: an error status, or a coding nobody knows.

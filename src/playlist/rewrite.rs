@@ -35,8 +35,9 @@ pub struct Context<'a> {
     /// What every path begins with: nothing, or `/` and the path of a player's session.
     pub prefix: &'a str,
     /// The host by which the player reaches this daemon. Paths are enough for most URIs, but the
-    /// assets of interstitials are absolute by the specification, and programs that read channel
-    /// lists know no others; without a host these are paths too.
+    /// assets of interstitials are absolute by the specification, programs that read channel
+    /// lists know no others, and Kodi's inputstream.adaptive 20 takes the path of a key for a URL;
+    /// without a host these are paths too.
     pub host: Option<&'a str>,
 }
 
@@ -58,7 +59,7 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         }
         has_init |= kind == UriKind::Init;
         let Some(url) = target(base, uri, kind, &definitions) else { return Ok(None) };
-        let host = host.filter(|_| matches!(kind, UriKind::Interstitial | UriKind::Channel));
+        let host = host.filter(|_| needs_host(kind));
         let scheme = host.map_or("", |_| "http://");
         let path = proxy_url::local_path(&url, suffix(&url, kind, has_init));
         let local = [scheme, host.unwrap_or_default(), prefix, &path].concat();
@@ -90,6 +91,10 @@ fn splice(
     }
     out.push_str(&text[copied..]);
     Ok(out)
+}
+
+fn needs_host(kind: UriKind) -> bool {
+    matches!(kind, UriKind::Interstitial | UriKind::Channel | UriKind::Key)
 }
 
 /// What the daemon would fetch for a URI; `None` leaves the URI as it is.

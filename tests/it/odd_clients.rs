@@ -147,3 +147,22 @@ async fn what_is_not_http_is_not_answered_as_if_it_were() {
     }
     assert_eq!(ask::get(addr, "/api/v1/health").await.status, 200);
 }
+
+/// Kodi's inputstream.adaptive asks for a key's path as it stands; a page behind a proxy that adds
+/// TLS may not ask for anything without.
+#[tokio::test]
+async fn a_key_has_a_whole_url_except_behind_tls() {
+    let (origin, daemon) = (stream().await, daemon().await);
+    let text = MEDIA.replacen("#EXTINF", "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF", 1);
+    origin.put("/e.m3u8", Resource::playlist(&text));
+    let (addr, path) = (daemon.local_addr(), ask::path(&origin.url("/e.m3u8")));
+    let key = ask::path(&origin.url("/k"));
+    for (headers, host) in [
+        (&[][..], format!("http://{addr}")),
+        (&[("X-Forwarded-Proto", "http")], format!("http://{addr}")),
+        (&[("X-Forwarded-Proto", "https")], String::new()),
+    ] {
+        let answer = ask::request(addr, "GET", &path, headers).await;
+        assert!(answer.text().contains(&format!("URI=\"{host}{key}\"\n")), "{}", answer.text());
+    }
+}

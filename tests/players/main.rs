@@ -8,7 +8,10 @@
 #![expect(clippy::print_stdout, reason = "a failed test shows the logs of its processes")]
 
 mod faults;
+mod ffmpeg9;
 mod http;
+mod kodi;
+mod kodi_watching;
 mod page;
 mod players;
 mod process;

@@ -6,7 +6,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::page::PageServer;
-use crate::process::{Process, eventually, free_port};
+use crate::process::{Process, eventually, free_port, hand_over, unprivileged};
 
 /// What a player may need beyond the media's own length: starting, buffering, a slow machine.
 const SLACK: Duration = Duration::from_secs(60);
@@ -118,13 +117,8 @@ fn vlc(url: &str, media_s: u32, limit: Duration, seat: &Seat<'_>, what: &str) {
     let port = free_port();
     let home = seat.directory.join("vlc-home");
     fs::create_dir_all(&home).unwrap();
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-    // VLC refuses to be run by root.
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let mut command = Command::new(if is_root { "setpriv" } else { "cvlc" });
-    if is_root {
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "cvlc"]);
-    }
+    hand_over(&home);
+    let mut command = unprivileged(Path::new("cvlc"));
     command.env("HOME", &home).env_remove("XDG_RUNTIME_DIR").current_dir(&home);
     command.args(["--no-color", "--vout=vdummy", "--aout=adummy", "--no-video-title-show"]);
     command.args(["--extraintf=oldrc", "--rc-fake-tty", "--avcodec-hw=none"]);

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How often a condition is looked at while waiting for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The user and group of whoever has no privileges, on every Linux.
+const NOBODY: u32 = 65_534;
 
 /// Lines of each log printed when a test fails.
 const LOG_LINES_SHOWN: usize = 15;
@@ -51,6 +55,38 @@ pub fn find(tool: &str) -> Option<PathBuf> {
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     let mut candidates = std::env::split_paths(&path).chain(system).map(|dir| dir.join(tool));
     candidates.find(|candidate| candidate.exists())
+}
+
+/// A command that runs `program` as nobody when the tests run as root: several players refuse that.
+pub fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    let user = format!("--reuid={NOBODY}");
+    let group = format!("--regid={NOBODY}");
+    command.args([&user, &group, "--clear-groups"]).arg(program);
+    command
+}
+
+/// Gives a directory and all that is in it to whoever `unprivileged` runs as.
+pub fn hand_over(directory: &Path) {
+    if !is_root() {
+        return;
+    }
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            hand_over(&entry.path());
+        } else {
+            chown(entry.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// A port on 127.0.0.1 that was free a moment ago.
@@ -120,6 +156,16 @@ impl Process {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    /// Asks it to end, as SIGTERM does: it clears up what would outlive it. Kills it after `limit`.
+    pub fn end(&mut self, limit: Duration) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let end = Instant::now() + limit;
+        while self.child.try_wait().is_ok_and(|status| status.is_none()) && Instant::now() < end {
+            thread::sleep(POLL_INTERVAL);
+        }
+        self.kill();
     }
 
     /// Kills it without warning, as SIGKILL does, and waits until it is gone.

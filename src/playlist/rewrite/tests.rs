@@ -120,8 +120,11 @@ fn every_form_of_reference_is_led_through_us() {
 fn a_value_without_quotes_gets_them() {
     let text =
         "#EXT-X-KEY:METHOD=AES-128,URI=k,IV=0x1\n#EXT-X-MAP:URI=i.mp4 \n#EXT-X-KEY:URI=skd://k\n";
-    let wanted = "#EXT-X-KEY:METHOD=AES-128,URI=\"/https/cdn.example.com/live/k\",IV=0x1\n\
-        #EXT-X-MAP:URI=\"/https/cdn.example.com/live/i.mp4\" \n#EXT-X-KEY:URI=skd://k\n";
+    let key = "http://127.0.0.1:4570/https/cdn.example.com/live/k";
+    let wanted = format!(
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\",IV=0x1\n\
+        #EXT-X-MAP:URI=\"/https/cdn.example.com/live/i.mp4\" \n#EXT-X-KEY:URI=skd://k\n"
+    );
     assert_eq!(ours_alone(text), wanted);
 }
 
