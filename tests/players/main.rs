@@ -12,6 +12,7 @@ mod ffmpeg9;
 mod http;
 mod kodi;
 mod kodi_watching;
+mod matrix;
 mod page;
 mod players;
 mod process;

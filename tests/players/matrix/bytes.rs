@@ -53,11 +53,12 @@ fn follow(kind: &Kind, direct: &Url, through: &Url, seen: &mut BTreeSet<String>)
 /// Gets a URL, over redirects, again where the origin fails on purpose.
 fn fetch(kind: &Kind, mut url: Url, is_direct: bool) -> (Url, Answer) {
     for _ in 0..5 {
+        let cookie = serve::cookie_for(&url);
         let headers: &[(&str, &str)] = match kind.manner {
             Manner::Referer if is_direct => &[("Referer", serve::REFERER)],
             Manner::UserAgent if is_direct => &[("User-Agent", serve::USER_AGENT)],
             Manner::BasicAuth if is_direct => &[("Authorization", serve::CREDENTIALS)],
-            Manner::Cookies if is_direct => &[("Cookie", &serve::any_cookie(&url))],
+            Manner::Cookies if is_direct => &[("Cookie", &cookie)],
             _ => &[],
         };
         let answer = http::get_with(url.as_str(), headers).unwrap();

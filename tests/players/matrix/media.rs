@@ -47,7 +47,12 @@ fn make(root: &Path) {
     let key = "00112233445566778899aabbccddeeff";
     let options =
         format!("encryption_scheme=cenc-aes-ctr:encryption_key={key}:encryption_kid={key}");
-    film(&root.join("cenc"), FILM_S, "200k", &[&fmp4[..], &["-hls_segment_options", &options]].concat());
+    film(
+        &root.join("cenc"),
+        FILM_S,
+        "200k",
+        &[&fmp4[..], &["-hls_segment_options", &options]].concat(),
+    );
     fs::write(
         root.join("multi/master.m3u8"),
         "#EXTM3U\n\
@@ -198,7 +203,8 @@ fn make_discontinuity(root: &Path) {
     fs::create_dir_all(&directory).unwrap();
     let mut text = playlist_head(0);
     for segment in 0..FILM_S {
-        let (source, number) = if segment < 3 { ("ts", segment) } else { ("multi/low", segment - 3) };
+        let (source, number) =
+            if segment < 3 { ("ts", segment) } else { ("multi/low", segment - 3) };
         if segment == 3 {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use url::form_urlencoded;
 
@@ -60,8 +60,7 @@ fn what_plays_directly_plays_through_the_daemon_just_so() {
     let origin = Origin::start();
     let pages: Vec<_> = (0..WORKERS).map(|_| PageServer::start()).collect();
     let daemon = Daemon::start(&origin, scratch.path(), &pages);
-    let jobs: Vec<_> =
-        KINDS.iter().flat_map(|kind| PLAYERS.map(|player| (kind, player))).collect();
+    let jobs: Vec<_> = KINDS.iter().flat_map(|kind| PLAYERS.map(|player| (kind, player))).collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for (worker, pages) in pages.iter().enumerate() {
@@ -70,7 +69,10 @@ fn what_plays_directly_plays_through_the_daemon_just_so() {
             scope.spawn(move || {
                 while let Some((kind, player)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let seat = Table { origin, daemon, pages, directory: &directory };
+                    let began = Instant::now();
                     let verdict = seat.judge(kind, *player);
+                    let took_s = began.elapsed().as_secs();
+                    println!("{} in {}: {took_s} s, {verdict:?}", kind.name, player.name());
                     done.lock().unwrap().push((*kind, *player, verdict));
                 }
             });
@@ -124,7 +126,6 @@ impl Table<'_> {
     fn watch(&self, player: Player, url: &str) -> Seen {
         let _ = fs::remove_dir_all(self.directory);
         fs::create_dir_all(self.directory).unwrap();
-        self.pages.forget();
         player.watch(url, &Seat { directory: self.directory, pages: self.pages })
     }
 }

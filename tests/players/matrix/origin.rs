@@ -81,7 +81,11 @@ impl Origin {
 
     /// How often the daemon asked for something of a run.
     pub fn asked_by_daemon(&self, run: u32) -> usize {
-        self.shared.runs.lock().unwrap()[&run].log.iter().filter(|(_, is_daemon)| *is_daemon).count()
+        self.shared.runs.lock().unwrap()[&run]
+            .log
+            .iter()
+            .filter(|(_, is_daemon)| *is_daemon)
+            .count()
     }
 }
 
@@ -107,7 +111,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, ports: [u16; 3], is_prox
     }
 }
 
-fn converse(socket: &TcpStream, shared: &Shared, ports: [u16; 3], is_daemon: bool) -> io::Result<()> {
+fn converse(
+    socket: &TcpStream,
+    shared: &Shared,
+    ports: [u16; 3],
+    is_daemon: bool,
+) -> io::Result<()> {
     socket.set_read_timeout(Some(IDLE))?;
     socket.set_nodelay(true)?;
     let mut reader = BufReader::new(socket.try_clone()?);
@@ -131,9 +140,9 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
     let method = words.next().unwrap_or_default().to_owned();
     let target = words.next().unwrap_or_default();
     // A proxy is asked with the whole URL.
-    let target = target.split_once("://").map_or(target, |(_, rest)| {
-        rest.find('/').map_or("/", |at| &rest[at..])
-    });
+    let target = target
+        .split_once("://")
+        .map_or(target, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut asked = Asked {
         method,
@@ -158,6 +167,9 @@ fn answer(asked: &Asked, shared: &Shared, ports: [u16; 3], is_daemon: bool) -> R
         return Reply::status(404);
     };
     let Some(run) = runs.get_mut(&id) else { return Reply::status(404) };
+    if asked.method == "OPTIONS" {
+        return Reply::status(204);
+    }
     run.log.push((asked.path.clone(), is_daemon));
     let place = serve::Place { kind: &KINDS[run.kind], run: id, ports: [ports[0], ports[1]] };
     serve::serve(asked, name, &place, run)
@@ -174,7 +186,10 @@ fn write(mut socket: &TcpStream, asked: &Asked, reply: &Reply, is_kept: bool) ->
         }
         _ => (reply.status, &whole[..], String::new()),
     };
-    let mut head = format!("HTTP/1.1 {status} X\r\nAccept-Ranges: bytes\r\n{extra}");
+    let mut head = format!(
+        "HTTP/1.1 {status} X\r\nAccept-Ranges: bytes\r\nAccess-Control-Allow-Origin: *\r\n\
+         Access-Control-Allow-Headers: range\r\n{extra}"
+    );
     for (name, value) in &reply.headers {
         head += &format!("{name}: {value}\r\n");
     }

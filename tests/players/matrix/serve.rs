@@ -8,6 +8,8 @@ use std::time::Instant;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use url::Url;
+
 use super::kinds::{Kind, Manner};
 use super::media::{self, LIVE_S};
 use super::origin::Run;
@@ -17,7 +19,7 @@ const WINDOW: u32 = 4;
 /// What the origins that want them want.
 pub const REFERER: &str = "http://page.test/watch";
 pub const USER_AGENT: &str = "Application/1.0";
-const CREDENTIALS: &str = "Basic dXNlcjpwYXNz";
+pub const CREDENTIALS: &str = "Basic dXNlcjpwYXNz";
 
 /// A request.
 pub struct Asked {
@@ -143,6 +145,12 @@ fn refuse(asked: &Asked, place: &Place<'_>, is_first: bool) -> Option<Reply> {
 
 fn cookie(place: &Place<'_>) -> String {
     format!("session=run-{}", place.run)
+}
+
+/// The cookie that everything of a URL's run wants.
+pub fn cookie_for(url: &Url) -> String {
+    let run = url.path_segments().and_then(|mut parts| parts.next()).unwrap_or_default();
+    format!("session=run-{}", run.trim_start_matches('r'))
 }
 
 /// The file for a name that the origin has given out.

@@ -74,9 +74,8 @@ fn render(cells: &[(&Kind, Player, Verdict)]) -> String {
     for kind in KINDS {
         let _ = write!(text, "\n| {} |", kind.name);
         for player in PLAYERS {
-            let is_it = |cell: &&(&Kind, Player, Verdict)| {
-                cell.0.name == kind.name && cell.1 == player
-            };
+            let is_it =
+                |cell: &&(&Kind, Player, Verdict)| cell.0.name == kind.name && cell.1 == player;
             let mark = cells.iter().find(is_it).map_or("?", |cell| cell.2.mark());
             let _ = write!(text, " {mark} |");
         }

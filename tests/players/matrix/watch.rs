@@ -168,7 +168,9 @@ fn frame_list(file: &Path, log: &str) -> Seen {
     let (mut streams, mut pictures, mut content) = (Vec::new(), Vec::new(), DefaultHasher::new());
     let mut frames = 0;
     for line in text.lines() {
-        if let Some((number, kind)) = line.strip_prefix("#media_type ").and_then(|l| l.split_once(": ")) {
+        if let Some((number, kind)) =
+            line.strip_prefix("#media_type ").and_then(|l| l.split_once(": "))
+        {
             streams.push(kind.to_owned());
             if kind == "video" {
                 pictures.push(number.to_owned());
@@ -212,9 +214,7 @@ fn vlc(url: &str, seat: &Seat<'_>) -> Seen {
 }
 
 fn gstreamer(url: &str, seat: &Seat<'_>) -> Seen {
-    let sink = |name: &str| format!("--{name}");
     let mut command = Command::new("gst-launch-1.0");
-    let _ = sink;
     command.args(["-v", "playbin3", &format!("uri={url}"), "flags=video+audio"]);
     command.arg("video-sink=fakesink sync=false silent=false name=picture");
     command.arg("audio-sink=fakesink sync=false silent=false name=sound");
