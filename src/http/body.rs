@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 use crate::metrics::Meter;
-use crate::origin::OriginResponse;
+use crate::origin::Healing;
 use crate::stream::buffer::Reader;
 
 /// The body of any answer. An error in it ends the connection: the player sees it was cut short.
@@ -43,24 +43,21 @@ pub fn arriving(reader: Reader, skip: u64, left: Option<u64>, meter: Meter) -> B
     }))
 }
 
-/// An origin's answer as it comes, beginning with what was read of it already.
-pub fn passing(first: Option<Bytes>, answer: OriginResponse, meter: Meter) -> Body {
-    boxed(stream::try_unfold((first, answer, meter), |(first, mut answer, meter)| async move {
-        let bytes = match first {
-            Some(bytes) => Some(bytes),
-            None => match answer.chunk().await {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    tracing::warn!(%error, "an answer could not be passed on whole");
-                    return Err(cut(error).await);
-                }
-            },
+/// An origin's answer as it comes.
+pub fn passing(answer: Healing, meter: Meter) -> Body {
+    boxed(stream::try_unfold((answer, meter), |(mut answer, meter)| async move {
+        let bytes = match answer.chunk().await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(%error, "an answer could not be passed on whole");
+                return Err(cut(error).await);
+            }
         };
         Ok(bytes.map(|bytes| {
             let size = bytes.len() as u64;
             meter.add(|c| &c.origin_bytes, size);
             meter.add(|c| &c.served_bytes, size);
-            (Frame::data(bytes), (None, answer, meter))
+            (Frame::data(bytes), (answer, meter))
         }))
     }))
 }

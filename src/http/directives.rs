@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_recognised() {
-        let edge = Edge { msn: 8, parts: 2 };
+        let edge = Edge { msn: 8, parts: 2, is_end: false };
         for (query, is_blocking, is_met) in [
             ("", false, true),
             ("?_HLS_skip=YES", false, true),

@@ -28,6 +28,8 @@ pub struct Edge {
     pub msn: u64,
     /// Parts listed of the segment there.
     pub parts: u64,
+    /// Whether nothing will follow.
+    pub is_end: bool,
 }
 
 impl Edge {
@@ -38,7 +40,7 @@ impl Edge {
         let is_tag = |line: &&str| line.is_empty() || line.starts_with('#');
         let tail = text.lines().rev().map(str::trim).take_while(is_tag);
         let parts = tail.filter(|line| line.starts_with("#EXT-X-PART:")).count();
-        Self { msn, parts: parts as u64 }
+        Self { msn, parts: parts as u64, is_end: timeline.is_ended }
     }
 
     /// Whether this one comes from a server that lags behind one that reached `other`. One that

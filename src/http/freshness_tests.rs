@@ -66,15 +66,17 @@ fn an_edge_counts_segments_and_the_parts_behind_them() {
         let text = format!("{head}{rest}");
         let read = playlist::read(&text, &base, &playlist::Definitions::default());
         let Ok(Playlist::Media(timeline)) = read else { panic!("{text}") };
-        assert_eq!(Edge::of(&timeline, &text), Edge { msn, parts }, "{text}");
+        assert_eq!(Edge::of(&timeline, &text), Edge { msn, parts, is_end: false }, "{text}");
     }
 }
 
 #[test]
 fn a_server_that_lags_is_told_from_a_stream_that_begins_anew() {
-    let edge = |msn, parts| Edge { msn, parts };
+    let edge = |msn, parts| Edge { msn, parts, is_end: false };
     assert!(edge(9, 0).lags_behind(edge(10, 0)) && edge(7, 3).lags_behind(edge(10, 0)));
     assert!(edge(10, 1).lags_behind(edge(10, 2)));
+    let end = Edge { is_end: true, ..edge(10, 2) };
+    assert!(edge(10, 2).lags_behind(end) && !end.lags_behind(edge(10, 2)));
     for newer in [edge(10, 2), edge(11, 0), edge(6, 9), edge(0, 0)] {
         assert!(!newer.lags_behind(edge(10, 2)), "{newer:?}");
     }

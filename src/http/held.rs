@@ -110,8 +110,39 @@ impl Fetched {
         ours.segments.iter().all(agrees)
     }
 
+    /// Whether it cannot be what follows `before`, although it came as an answer: an error page, a
+    /// list without segments, or one that was still being written.
+    pub fn is_hollow_after(&self, before: &Self) -> bool {
+        let is_broken_off =
+            || before.answer.body.ends_with(b"\n") && !self.answer.body.ends_with(b"\n");
+        match &self.content {
+            Content::Unusable(_) | Content::Text(Err(_)) => true,
+            Content::Text(Ok(Playlist::Multivariant(list))) => list.playlists().next().is_none(),
+            Content::Text(Ok(Playlist::Media(timeline))) if !timeline.is_ended => {
+                !self.has_anything() || is_broken_off()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it lists a segment or a part of one.
+    pub fn has_anything(&self) -> bool {
+        let Content::Text(Ok(Playlist::Media(timeline))) = &self.content else { return true };
+        !timeline.segments.is_empty() || self.edge.is_some_and(|edge| edge.parts > 0)
+    }
+
     fn lifetime(&self) -> Duration {
         freshness::lifetime(&self.answer.headers, self.target)
+    }
+}
+
+impl Slot {
+    /// Whether something that reached further was given out, and what was fetched is no new
+    /// beginning: it comes from a server that lags, or was long on its way.
+    fn is_ahead_of(&self, fetched: &Fetched) -> bool {
+        let (Some(edge), Some(reached)) = (fetched.edge, self.reached) else { return false };
+        let is_late = edge < reached && fetched.began < self.latest.began;
+        (is_late || edge.lags_behind(reached)) && fetched.continues(&self.latest)
     }
 }
 
@@ -154,27 +185,32 @@ impl Held {
     /// target duration beyond its time.
     pub fn stand_in(&mut self, key: &Key, variant: u64, now: Instant) -> Option<Arc<Fetched>> {
         let Slot { latest, reached } = self.slots.get(key)?;
-        let is_furthest = latest.edge >= *reached;
+        let is_furthest = latest.target.is_some() && latest.edge >= *reached;
         (is_furthest && latest.is_for(variant) && is_still_bearable(latest, now))
             .then(|| latest.clone())
+    }
+
+    /// What reached further than what was fetched now, and is to be given out instead.
+    pub fn instead(&mut self, key: &Key, fetched: &Fetched, now: Instant) -> Option<Arc<Fetched>> {
+        let slot = self.slots.get(key).filter(|slot| slot.is_ahead_of(fetched))?;
+        let held = &slot.latest;
+        let is_theirs = held.is_for(fetched.variant);
+        (held.edge > fetched.edge && is_theirs && is_still_bearable(held, now))
+            .then(|| held.clone())
     }
 
     /// Keeps what was fetched, and says what to give out: it, or what reached further already.
     pub fn put(&mut self, key: Key, fetched: Arc<Fetched>, now: Instant) -> Arc<Fetched> {
         let Content::Text(_) = fetched.content else { return fetched };
+        if let Some(instead) = self.instead(&key, &fetched, now) {
+            return instead;
+        }
         let mut reached = fetched.edge;
-        if let Some(slot) = self.slots.get_mut(&key)
-            && let (Some(edge), Some(old)) = (fetched.edge, slot.reached)
-        {
-            if edge.lags_behind(old) && fetched.continues(&slot.latest) {
-                let held = &slot.latest;
-                let is_theirs = held.is_for(fetched.variant);
-                if held.edge > fetched.edge && is_theirs && is_still_bearable(held, now) {
-                    return held.clone();
-                }
+        if let Some(slot) = self.slots.get_mut(&key) {
+            if slot.is_ahead_of(&fetched) {
                 reached = slot.reached;
             }
-            if fetched.is_delta {
+            if fetched.is_delta && reached.is_some() && slot.reached.is_some() {
                 slot.reached = reached;
             }
         }
@@ -202,8 +238,9 @@ impl Held {
 }
 
 fn is_still_bearable(held: &Fetched, now: Instant) -> bool {
-    held.target
-        .is_some_and(|target| now.saturating_duration_since(held.began) <= held.lifetime() + target)
+    let Content::Text(Ok(Playlist::Media(timeline))) = &held.content else { return false };
+    let patience = held.lifetime() + timeline.target_duration;
+    now.saturating_duration_since(held.began) <= patience
 }
 
 #[cfg(test)]

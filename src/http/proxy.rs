@@ -21,7 +21,7 @@ use super::headers::{self, BodyIs};
 use super::user_info::UserInfo;
 use super::{cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
-use crate::origin::{FetchRequest, OriginResponse, Wanted};
+use crate::origin::{FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
 
 /// What a request names.
@@ -105,7 +105,8 @@ pub async fn proxy(
 ) -> Response<Body> {
     let asked = Asked::new(request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
-    if let Some(located) = front.registry.locate(asked.credentials, &asked.url)
+    let effort = |segments: &[_]| segment::effort(segments, &asked.sent);
+    if let Some(located) = front.registry.locate(asked.credentials, &asked.url, effort)
         && let Some(response) = segment::serve(front, &asked, located).await
     {
         return response;
@@ -149,7 +150,8 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         BodyIs::Untouched,
     );
     cache_status(response.headers_mut(), "hlswarm; fwd=bypass");
-    *response.body_mut() = body::passing(first, answer, meter.clone());
+    let answer = Healing::new(front.origin.clone(), request, answer, first);
+    *response.body_mut() = body::passing(answer, meter.clone());
     response
 }
 

@@ -140,10 +140,11 @@ impl Wish<'_> {
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
         let request = self.request(previous.as_deref());
-        let answer = match stand_in.filter(|_| !self.directives.is_blocking()) {
+        let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
+        let answer = match &stand_in {
             Some(stand_in) => match self.ask_once(&request, target).await {
                 Some(answer) => answer,
-                None => return Ok(stand_in),
+                None => return Ok(stand_in.clone()),
             },
             None => self.ask(&request, target).await?,
         };
@@ -155,6 +156,15 @@ impl Wish<'_> {
             }
             _ => self.understood(answer, began).await,
         };
+        if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
+            self.say_what_stands_in("what came is none");
+            return Ok(stand_in);
+        }
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&self.key, &fetched, now());
+        if let Some(instead) = instead {
+            return Ok(instead);
+        }
         self.learn(&fetched).await;
         Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
     }
@@ -204,9 +214,13 @@ impl Wish<'_> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the origin is slow".to_owned(),
         };
+        self.say_what_stands_in(&reason);
+        None
+    }
+
+    fn say_what_stands_in(&self, reason: &str) {
         let url = redact::url(&self.plain);
         tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-        None
     }
 
     /// What an answer is, with its text decompressed.
@@ -254,6 +268,8 @@ impl Wish<'_> {
             Ok(Playlist::Multivariant(multivariant)) => {
                 registry.learn_multivariant(credentials, &final_url, multivariant);
             }
+            // What is still empty is no stream yet, and no reason to give one up.
+            Ok(Playlist::Media(_)) if !fetched.has_anything() => {}
             Ok(Playlist::Media(timeline)) => {
                 let mut timeline = timeline.clone();
                 if fetched.is_delta && !self.fill_in(&mut timeline) {

@@ -20,7 +20,7 @@ use crate::ids::{ByteRange, SegmentId};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Wanted};
 use crate::stream::buffer::{Reader, Source};
-use crate::stream::{Failure, Located, Opening};
+use crate::stream::{Failure, Located, Opening, Part};
 
 /// A segment's place in the resource that the player asked for.
 struct Slice {
@@ -31,6 +31,13 @@ struct Slice {
     wanted: RangeSpec,
     /// Size of the resource, where the playlist tells it.
     resource_size: Option<u64>,
+}
+
+/// Bytes that would have to be fetched to answer a player who sent these headers from one of these
+/// segments; `None` when the request does not fall into one.
+pub fn effort(segments: &[Part], sent: &HeaderMap) -> Option<u64> {
+    let slice = choose(segments, range::parse(sent.get(RANGE)))?;
+    Some(slice.part.map_or(u64::MAX, |part| part.len))
 }
 
 /// Answers with a segment; `None` when the request does not fall into one, to be passed through.
@@ -98,7 +105,7 @@ async fn arriving(
 }
 
 /// Finds the segment that a request falls into.
-fn choose(segments: &[(Option<ByteRange>, SegmentId)], asked: RangeSpec) -> Option<Slice> {
+fn choose(segments: &[Part], asked: RangeSpec) -> Option<Slice> {
     if let [(None, segment)] = segments {
         return Some(Slice { segment: *segment, part: None, wanted: asked, resource_size: None });
     }

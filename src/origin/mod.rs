@@ -7,6 +7,7 @@
 
 mod error;
 mod fetch;
+mod healing;
 mod limit;
 pub mod proxy;
 mod race;
@@ -19,6 +20,7 @@ mod tls;
 
 pub use error::{OriginError, Waited};
 pub use fetch::{FetchRequest, Origin, PLAYLIST_BYTES_MAX, PlaylistAnswer};
+pub use healing::Healing;
 pub use redirect::REDIRECTS_MAX;
 pub use response::OriginResponse;
 pub use resume::{SKIP_BYTES_MAX, Validator, Wanted};

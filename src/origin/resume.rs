@@ -145,19 +145,19 @@ fn has_changed(known: &Validator, status: u16, headers: &HeaderMap) -> bool {
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// `bytes 100-199/1000` as start 100, end 200, size 1000.
-struct ContentRange {
-    start: u64,
-    end: u64,
+pub(super) struct ContentRange {
+    pub start: u64,
+    pub end: u64,
     size: Option<u64>,
 }
 
 impl ContentRange {
-    fn from_headers(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
         let (range, size) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.trim().split_once('-')?;

@@ -65,8 +65,8 @@ pub struct Actor {
 pub struct Life {
     /// Where it is told what to do.
     pub commands: mpsc::Receiver<Command>,
-    /// Whether it joins the swarm.
-    pub shares: bool,
+    /// After how long it joins the swarm; `None`: never.
+    pub meets_after: Option<Duration>,
     /// Asks it to end as soon as nobody reads.
     pub retire: CancellationToken,
 }
@@ -81,14 +81,14 @@ pub struct Inbox {
 }
 
 impl Actor {
-    /// An actor for a stream with its first timeline, already meeting peers if `shares`.
+    /// An actor for a stream with its first timeline, and soon meeting peers, if it is to.
     pub fn new(
         parts: Arc<Parts>,
         profile: Arc<Profile>,
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, shares, retire } = life;
+        let Life { commands, meets_after, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -147,7 +147,7 @@ impl Actor {
         };
         actor.take_over_cache();
         actor.set_timeline(timeline);
-        actor.meet_peers(shares, &opened_sender, &report_sender);
+        actor.meet_peers(meets_after, &opened_sender, &report_sender);
         (actor, Inbox { commands, downloads, links, opened, reports })
     }
 
@@ -330,3 +330,7 @@ impl Actor {
             .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
 }
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

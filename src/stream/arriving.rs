@@ -236,3 +236,7 @@ impl Arriving {
         self.ended.push((segment, entry.buffer));
     }
 }
+
+#[cfg(test)]
+#[path = "arriving_tests.rs"]
+mod tests;

@@ -8,12 +8,14 @@ mod actor;
 mod arriving;
 mod budget;
 pub mod buffer;
+mod continuity;
 mod download;
 mod failure;
 mod link;
 mod manners;
 mod pace;
 mod peers;
+mod places;
 mod registry;
 mod segments;
 mod shape;
@@ -43,7 +45,8 @@ pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
 pub use pace::Pace;
-pub use registry::{Located, Registry};
+pub use places::Part;
+pub use registry::{Located, Registry, STREAMS_MAX};
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;

@@ -3,6 +3,8 @@
 //! Translates between the core's ids and those on the wire; whom to ask and serve is the core's
 //! decision.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -16,15 +18,20 @@ use crate::swarm::wire::Message;
 impl Actor {
     pub(super) fn meet_peers(
         &mut self,
-        shares: bool,
+        after: Option<Duration>,
         opened: &mpsc::Sender<Opened>,
         reports: &mpsc::Sender<(usize, Report)>,
     ) {
-        let connector = self.parts.connector.clone().filter(|_| shares);
-        let (Some(connector), false) = (connector, self.parts.trackers.is_empty()) else {
+        let connector = self.parts.connector.clone();
+        let (Some(connector), Some(after), false) =
+            (connector, after, self.parts.trackers.is_empty())
+        else {
             self.feed(Input::Alone);
             return;
         };
+        if !after.is_zero() {
+            self.feed(Input::Alone);
+        }
         let context = signalling::Context {
             me: self.parts.me,
             connector,
@@ -34,9 +41,16 @@ impl Actor {
             tasks: self.parts.tasks.clone(),
             cancel: self.cancel.clone(),
         };
-        for (number, tracker) in self.parts.trackers.iter().enumerate() {
-            let membership = tracker.join(self.profile.info_hash);
-            self.parts.tasks.spawn(signalling::run(number, membership, context.clone()));
+        for number in 0..self.parts.trackers.len() {
+            let (parts, swarm, context) =
+                (self.parts.clone(), self.profile.info_hash, context.clone());
+            self.parts.tasks.spawn(async move {
+                let waiting = tokio::time::sleep(after);
+                if context.cancel.run_until_cancelled(waiting).await.is_some() {
+                    let membership = parts.trackers[number].join(swarm);
+                    signalling::run(number, membership, context).await;
+                }
+            });
         }
     }
 

@@ -4,11 +4,11 @@
 //! Bytes are never shared between two sets of credentials, nor between playlists that name other
 //! files for the same position. Driven by the HTTP front.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 use tokio::sync::mpsc;
@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::actor::{Actor, Life};
+use super::continuity::{agree, name};
+use super::places::{Part, Places, split};
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
-use crate::cache::StreamId;
-use crate::ids::{ByteRange, SegmentId};
 use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
-use crate::playlist::{Definitions, Multivariant, Segment, Timeline};
+use crate::playlist::{Definitions, Multivariant, Timeline};
 
 /// Streams at the same time; beyond it the one used least recently ends.
 pub const STREAMS_MAX: usize = 64;
@@ -30,10 +30,9 @@ const RENDITIONS_MAX: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Media playlists for which variables of their multivariant playlist are remembered: 16 MiB if
 /// every stream defines as much as it may.
 const IMPORTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
-/// Segments by which one server of a live stream may lag behind another.
-const LAG_MAX: u64 = 3;
-/// Segments behind a live playlist's window that are still known by URL.
-const BEHIND_WINDOW: u64 = 64;
+/// A stream that has begun anew meets peers after this long: until then there are some who have
+/// not heard of it, and have old segments under the numbers of new ones.
+const REUNION_DELAY: Duration = Duration::from_secs(60);
 
 /// The streams of the daemon.
 pub struct Registry {
@@ -70,19 +69,12 @@ struct Stream {
     /// The playlist it was last read from, as the player asked for it.
     playlist: Url,
     timeline: Arc<Timeline>,
-    /// By URL without query: the query and what part of it is which segment.
-    urls: HashMap<String, Vec<Place>>,
+    /// What its URLs are.
+    places: Places,
     read_at: Instant,
     used_at: Instant,
     /// Ends the stream once nobody reads from it.
     retire: CancellationToken,
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    query: Option<String>,
-    range: Option<ByteRange>,
-    segment: SegmentId,
 }
 
 /// What a URL is, where it is (a part of) segments.
@@ -91,7 +83,7 @@ pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
     /// The segments with that URL, each with its range of it.
-    pub segments: Vec<(Option<ByteRange>, SegmentId)>,
+    pub segments: Vec<Part>,
 }
 
 impl Registry {
@@ -152,20 +144,25 @@ impl Registry {
         handle.update(timeline).await;
     }
 
-    /// The segments that a URL is, for a player with these credentials.
-    pub fn locate(&self, credentials: u64, url: &Url) -> Option<Located> {
+    /// The segments that a URL is, for a player with these credentials. The same bytes may be
+    /// segments of several streams, in whole or in part: `effort` says what it would take to answer
+    /// from one of them, if that is possible at all.
+    pub fn locate(
+        &self,
+        credentials: u64,
+        url: &Url,
+        effort: impl Fn(&[Part]) -> Option<u64>,
+    ) -> Option<Located> {
         let (path, query) = split(url);
         let mut inner = self.lock();
         let found = inner.streams.iter().enumerate().filter_map(|(index, stream)| {
-            let places = stream.urls.get(&path).filter(|_| stream.credentials == credentials)?;
-            let exact: Vec<_> = places.iter().filter(|place| place.query == query).collect();
-            let is_exact = !exact.is_empty();
-            let chosen = if is_exact { exact } else { places.iter().collect() };
-            let rank = (is_exact, stream.read_at);
-            is_unambiguous(&chosen).then_some((rank, index, chosen))
+            let is_theirs = stream.credentials == credentials;
+            let places = is_theirs.then_some(&stream.places)?;
+            let (is_exact, segments) = places.find(&path, query.as_deref())?;
+            let effort = effort(&segments)?;
+            Some(((is_exact, Reverse(effort), stream.read_at), index, segments))
         });
-        let (_, index, places) = found.max_by_key(|(rank, ..)| *rank)?;
-        let segments = places.iter().map(|place| (place.range, place.segment)).collect();
+        let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
         Some(Located { stream: inner.alive(&self.parts, index), segments })
     }
 
@@ -218,6 +215,7 @@ impl Inner {
             return self.alive(parts, index);
         }
         // The same playlist names other files for the same positions: the packager began anew.
+        let before = self.streams.len();
         self.streams.retain(|stream| {
             let is_restarted = of_swarm(stream) && stream.playlist == new.playlist;
             if is_restarted {
@@ -226,9 +224,11 @@ impl Inner {
             }
             !is_restarted
         });
+        let has_restarted = self.streams.len() < before;
         self.make_room();
-        let shares = new.may_share && !self.is_shared(&new.identity);
-        let stream = start(parts, new, shares);
+        let meets_after = (new.may_share && !self.is_shared(&new.identity))
+            .then_some(if has_restarted { REUNION_DELAY } else { Duration::ZERO });
+        let stream = start(parts, new, meets_after);
         let handle = stream.handle.clone();
         self.streams.push(stream);
         handle
@@ -252,7 +252,8 @@ impl Inner {
     fn alive(&mut self, parts: &Arc<Parts>, index: usize) -> StreamHandle {
         let old = &self.streams[index];
         if old.handle.is_ended() {
-            let shares = old.may_share && !self.is_shared(&old.identity);
+            let meets_after =
+                (old.may_share && !self.is_shared(&old.identity)).then_some(Duration::ZERO);
             let arrival = Arrival {
                 credentials: old.credentials,
                 may_share: old.may_share,
@@ -260,8 +261,8 @@ impl Inner {
                 playlist: old.playlist.clone(),
                 timeline: old.timeline.clone(),
             };
-            let mut stream = start(parts, arrival, shares);
-            stream.urls.clone_from(&old.urls);
+            let mut stream = start(parts, arrival, meets_after);
+            stream.places.clone_from(&old.places);
             self.streams[index] = stream;
         }
         let stream = &mut self.streams[index];
@@ -280,25 +281,19 @@ impl Inner {
 
 impl Stream {
     fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
-        let mut fresh = HashMap::<String, Vec<Place>>::new();
-        for segment in &timeline.segments {
-            let (path, query) = split(&segment.url);
-            let place = Place { query, range: segment.range, segment: segment.id };
-            fresh.entry(path).or_default().push(place);
-        }
-        let oldest = timeline.media_sequence.saturating_sub(BEHIND_WINDOW);
-        self.urls.retain(|_, places| places.iter().any(|place| place.segment.0 >= oldest));
-        self.urls.extend(fresh);
+        self.places.learn(&timeline);
         self.playlist = playlist.clone();
         self.timeline = timeline;
         self.read_at = Instant::now();
     }
 }
 
-fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
+/// Starts a stream, which meets peers after that long; without it, never.
+fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Stream {
+    let shares = meets_after.is_some();
     let Arrival { credentials, may_share, identity, playlist, timeline } = new;
     let profile = Arc::new(Profile {
-        id: stream_id(credentials, &identity, &timeline),
+        id: name(credentials, &identity, &timeline),
         url: crate::redact::url(&playlist),
         rendition: identity.label.clone(),
         info_hash: identity.info_hash,
@@ -310,7 +305,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let retire = CancellationToken::new();
-    let life = Life { commands: inbox, shares, retire: retire.clone() };
+    let life = Life { commands: inbox, meets_after, retire: retire.clone() };
     let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
     parts.tasks.spawn(actor.run(inbox));
     let handle = StreamHandle {
@@ -328,64 +323,11 @@ fn start(parts: &Arc<Parts>, new: Arrival, shares: bool) -> Stream {
         handle,
         playlist: playlist.clone(),
         timeline: timeline.clone(),
-        urls: HashMap::new(),
+        places: Places::default(),
         read_at: now,
         used_at: now,
         retire,
     };
     stream.set_timeline(&playlist, timeline);
     stream
-}
-
-/// A stream's name in the cache. A film keeps it from one playing to the next; what a live stream
-/// had under the same numbers may be something else by then.
-fn stream_id(credentials: u64, identity: &RenditionIdentity, timeline: &Timeline) -> StreamId {
-    static LIVE_STREAMS: AtomicU64 = AtomicU64::new(0);
-    let first = timeline.segments.first().map(|segment| split(&segment.url).0);
-    let serial = (!timeline.is_ended).then(|| LIVE_STREAMS.fetch_add(1, Ordering::Relaxed));
-    let mut hasher = DefaultHasher::new();
-    (credentials, identity.info_hash, first, serial).hash(&mut hasher);
-    StreamId(hasher.finish())
-}
-
-/// Whether two playlists name the same files for the same positions. Without a position in common
-/// a live one may be the other some time later; two films are never the same. A live playlist that
-/// goes back a little comes from a server that lags; one that goes back far has begun anew, maybe
-/// under the same names. Of one playlist only the files' names count: tokens may be in the path.
-fn agree(old: &Timeline, new: &Timeline, is_same_playlist: bool) -> bool {
-    let last = |timeline: &Timeline| timeline.segments.last().map_or(0, |s| s.id.0);
-    if !old.is_ended && last(new).saturating_add(LAG_MAX) < last(old) {
-        return false;
-    }
-    let file = |segment: &Segment| {
-        let path = segment.url.path();
-        let name = if is_same_playlist { path.rsplit('/').next().unwrap_or(path) } else { path };
-        (name.to_owned(), segment.range)
-    };
-    let files: BTreeMap<_, _> = old.segments.iter().map(|s| (s.id, file(s))).collect();
-    let mut common = 0;
-    for segment in &new.segments {
-        match files.get(&segment.id) {
-            Some(known) if *known != file(segment) => return false,
-            Some(_) => common += 1,
-            None => {}
-        }
-    }
-    common > 0 || (!old.is_ended && new.media_sequence >= old.media_sequence)
-}
-
-/// A URL without query and fragment, and the query.
-fn split(url: &Url) -> (String, Option<String>) {
-    let mut path = url.clone();
-    path.set_query(None);
-    path.set_fragment(None);
-    (path.to_string(), url.query().map(str::to_owned))
-}
-
-/// Whether each part of the URL is one segment.
-fn is_unambiguous(places: &[&Place]) -> bool {
-    let mut by_range = BTreeMap::new();
-    places
-        .iter()
-        .all(|place| *by_range.entry(place.range).or_insert(place.segment) == place.segment)
 }

@@ -5,6 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+
 use super::actor::Actor;
 use super::buffer::{Head, Source};
 use super::download::{DownloadEvent, News, guess_content_type};
@@ -61,7 +65,8 @@ impl Actor {
         let whole = buffer.complete();
         self.arriving.finish(segment);
         let mut is_held = false;
-        if let Some(bytes) = whole {
+        let may_be_kept = |bytes: &Bytes| is_segment(bytes, &content_type) && !is_private(&headers);
+        if let Some(bytes) = whole.filter(may_be_kept) {
             if source == Source::Peers {
                 self.meter.add(|c| &c.peer_segments, 1);
             } else if let (Source::Origin, Some(known)) = (source, self.timeline.segment(segment)) {
@@ -101,4 +106,19 @@ impl Actor {
             self.feed(Input::FetchFailed { segment });
         }
     }
+}
+
+/// Whether it can be a segment at all: a busy origin may send a page in place of one, or nothing,
+/// and call that fine. The name alone says little: some call all their segments pages.
+fn is_segment(bytes: &[u8], content_type: &str) -> bool {
+    let is_page = content_type.trim_start().to_ascii_lowercase().starts_with("text/html");
+    let is_markup = bytes.trim_ascii_start().first() == Some(&b'<');
+    let is_one_in_place = is_page && is_markup;
+    !bytes.is_empty() && !is_one_in_place
+}
+
+/// Whether the origin means it for one player alone; `private="…"` means some header fields only.
+fn is_private(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|said| said.trim().eq_ignore_ascii_case("private"))
 }

@@ -79,6 +79,16 @@ pub async fn until_held(addr: SocketAddr, segments: u64) {
     while get(addr, "/api/v1/stats").await.json()["cache"]["entries"] != segments {}
 }
 
+/// A GET; what it has made the daemon fetch is held when this returns, for the next to be a hit.
+pub async fn get_kept(addr: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let held = get(addr, "/api/v1/stats").await.json()["cache"]["entries"].as_u64().unwrap();
+    let answer = request(addr, "GET", target, headers).await;
+    if answer.status < 300 && answer.header("cache-status").contains("fwd=miss") {
+        until_held(addr, held + 1).await;
+    }
+    answer
+}
+
 /// A request with a connection of its own; a `Host` among `headers` is used instead of ours.
 pub async fn request(
     addr: SocketAddr,

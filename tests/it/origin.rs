@@ -68,7 +68,8 @@ impl TestOrigin {
         format!("http://{}{path_and_query}", self.addr).parse().unwrap()
     }
 
-    /// Serves `resource` under `path` from now on, whatever the query.
+    /// Serves `resource` under `path` from now on, whatever the query; where `path` has a query
+    /// itself, only with exactly that one.
     pub fn put(&self, path: &str, resource: Resource) {
         self.state.resources.lock().unwrap().insert(path.to_owned(), Arc::new(resource));
     }
@@ -139,7 +140,11 @@ impl State {
                 connection,
             });
         });
-        let resource = self.resources.lock().unwrap().get(&path).cloned();
+        let exact = request.uri().path_and_query().map_or("", |both| both.as_str());
+        let resource = {
+            let resources = self.resources.lock().unwrap();
+            resources.get(exact).or_else(|| resources.get(&path)).cloned()
+        };
         let Some(resource) = resource else { return plain(404, "not found") };
         let mood = resource.mood();
         if let Some(gate) = &resource.head_gate {

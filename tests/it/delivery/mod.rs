@@ -1,10 +1,14 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
+mod alternates;
 mod encodings;
+mod identity;
 mod links;
 mod lists;
 mod live;
 mod low_latency;
+mod odd_segments;
+mod transitions;
 
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;

@@ -1,7 +1,7 @@
 //! A peer can slow a segment, never fail it: whatever it does, the player gets the origin's bytes.
 
 use super::test_peer::{Said, TestPeer, Waiting};
-use super::world::{Film, Player, Tracker, config, finish, has_any, read, until};
+use super::world::{Film, PACKET, Player, Tracker, config, finish, has_any, read, until};
 use crate::origin::{Seen, TestOrigin};
 use crate::program::{Program, command};
 use crate::resource::Resource;
@@ -220,6 +220,22 @@ async fn throws_garbage_away_that_the_origin_would_have_continued() {
     let seen = scene.origin.requests_for(&Film::path(1));
     assert_eq!(seen.last().unwrap().header("range"), "", "all of it");
     assert_eq!(scene.peer_dropped().await["totals"]["rejected_segments"], 1);
+}
+
+#[tokio::test]
+async fn continues_nothing_of_a_segment_that_a_peer_says_has_another_size() {
+    for more in [PACKET, 2 * PACKET] {
+        let mut scene = Scene::set(|resource| resource).await;
+        let lie = async |peer: &mut TestPeer, bytes: Bytes| {
+            promise(peer, bytes.len() + more).await;
+            // In form a beginning like any other.
+            peer.send(&bytes.slice(PACKET..bytes.len() / 2)).await;
+        };
+        assert_eq!(scene.play(lie).await, FROM_ORIGIN);
+        let seen = scene.origin.requests_for(&Film::path(1));
+        assert_eq!(seen.last().unwrap().header("range"), "", "all of it");
+        assert_eq!(scene.peer_dropped().await["totals"]["rejected_segments"], 1);
+    }
 }
 
 #[tokio::test]

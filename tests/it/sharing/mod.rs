@@ -4,6 +4,7 @@
 //! is waited for is a request at the origin, a gate, or a figure of the daemon, with a deadline.
 
 mod caching;
+pub mod channel;
 mod delay;
 mod ending;
 mod fallback;

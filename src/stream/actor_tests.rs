@@ -1,0 +1,86 @@
+//! What an actor makes of events in an order that only a race brings about.
+
+use super::*;
+use crate::cache::{Cache, Segment, StreamId};
+use crate::ids::{InfoHash, PeerId};
+use crate::metrics::Counters;
+use crate::origin::{FetchRequest, Origin, OriginConfig};
+use crate::playlist::{self, Definitions, Playlist};
+use crate::stream::{Budget, Pace};
+use crate::swarm;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+const STREAM: StreamId = StreamId(1);
+const SEGMENT: SegmentId = SegmentId(0);
+
+/// The actor of a film with one segment, and the cache.
+fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
+    let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{url}\n#EXT-X-ENDLIST\n");
+    let Ok(Playlist::Media(timeline)) = playlist::read(&text, url, &Definitions::default()) else {
+        panic!("not media")
+    };
+    let cache = Arc::new(Cache::new(1 << 20));
+    let parts = Parts {
+        me: PeerId(*b"-HS0100-someone-else"),
+        cache: cache.clone(),
+        budget: Arc::new(Budget::new(1 << 20, 1 << 20)),
+        origin: Origin::new(&OriginConfig::default()).unwrap(),
+        connector: None,
+        trackers: Vec::new(),
+        swarm: swarm::Config::default(),
+        pace: Arc::new(Pace::new(0, false)),
+        peers_max: 0,
+        linger: Duration::from_secs(60),
+        meter: Meter::of_daemon(Arc::<Counters>::default()),
+        tasks: TaskTracker::new(),
+        cancel: CancellationToken::new(),
+    };
+    let profile = Profile {
+        id: STREAM,
+        url: url.to_string(),
+        rendition: "main-0".to_owned(),
+        info_hash: InfoHash([0; 20]),
+        is_live: AtomicBool::new(false),
+        active_players: AtomicU64::new(0),
+        live_delay_ms: AtomicU64::new(0),
+        counters: Arc::default(),
+    };
+    let life = Life { commands: mpsc::channel(1).1, meets_after: None, retire: Default::default() };
+    let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
+    (actor, inbox, cache)
+}
+
+#[tokio::test]
+async fn a_segment_let_go_between_look_up_and_demand_is_fetched_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}/0.ts", listener.local_addr().unwrap()).parse().unwrap();
+    let (mut actor, _inbox, cache) = actor(&url);
+    let held = Segment {
+        bytes: Bytes::from_static(b"abc"),
+        content_type: "video/mp2t".to_owned(),
+        headers: Arc::default(),
+        is_unseen: AtomicBool::new(false),
+    };
+    cache.insert(STREAM, SEGMENT, Arc::new(held));
+    actor.feed(Input::Completed { segment: SEGMENT, size: 3 });
+    actor.drain();
+    // Nobody has told the core yet when the demand comes.
+    cache.clear(Some(STREAM));
+    let (reply, opening) = oneshot::channel();
+    let request = FetchRequest::get(url, http::HeaderMap::new());
+    let open = Open { segment: SEGMENT, player: PlayerId(1), request, reply };
+    actor.on_command(Command::Open(Box::new(open)));
+    actor.drain();
+    let Ok(Opening::Arriving(mut reader)) = opening.await else { panic!("not on its way") };
+    let serving = tokio::time::timeout(Duration::from_secs(30), listener.accept());
+    let (mut socket, _) = serving.await.expect("a request").unwrap();
+    assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), "abc");
+}
