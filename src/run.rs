@@ -22,6 +22,8 @@ use crate::tracker::server as tracker_server;
 
 /// Players that `play` looks for, in this order.
 const PLAYERS: [&str; 3] = ["mpv", "vlc", "ffplay"];
+/// How long a player may take to end once we are told to.
+const PLAYER_GRACE: Duration = Duration::from_secs(2);
 /// Bytes of statistics that `status` reads.
 const STATS_BYTES_MAX: usize = 16 << 20;
 
@@ -82,7 +84,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failed> {
         Some(Command::Play(play)) => self::play(play).await,
         Some(Command::Url { url, common }) => {
             let config = load(&common)?;
-            say(&format!("{}\n", local_url(&config, &stream_url(&url)?)))
+            say(&format!("{}\n", local_url(config.http.listen, &stream_url(&url)?)))
         }
         Some(Command::Status { json, watch, common }) => status(&common, json, watch).await,
         Some(Command::Tracker { listen, verbosity }) => {
@@ -195,18 +197,55 @@ async fn play(play: Play) -> Result<(), Failed> {
             Failed::Usage(format!("none of {names} is installed; name one with --player"))
         })?,
     };
-    log(play.serve.verbosity);
+    // The terminal is the player's.
+    log(play.serve.verbosity.hushed());
+    let mut signals = Signals::listen()?;
     let is_running = stats(&config).await.is_ok();
     let daemon = if is_running { None } else { Some(Daemon::start(&config).await?) };
-    let status = tokio::process::Command::new(&player)
-        .arg(local_url(&config, &url))
-        .args(&play.args)
-        .status()
-        .await
-        .map_err(|error| Failed::Running(format!("{player} cannot be started: {error}")))?;
+    let address = daemon.as_ref().map_or(config.http.listen, Daemon::local_addr);
+    let mut command = tokio::process::Command::new(&player);
+    command.arg(local_url(address, &url)).args(&play.args);
+    // A proxy for the world outside cannot lead to this machine.
+    for name in ["no_proxy", "NO_PROXY"] {
+        command.env(name, without_proxy(std::env::var(name).ok(), reached(address)));
+    }
+    let ended = watch(&player, command, &mut signals).await;
     if let Some(daemon) = daemon {
         daemon.stop().await;
     }
+    ended
+}
+
+/// The hosts that a player asks without a proxy: those it would, and where we listen.
+fn without_proxy(hosts: Option<String>, address: SocketAddr) -> String {
+    let ours = address.ip().to_string();
+    hosts.filter(|hosts| !hosts.is_empty()).map_or(ours.clone(), |hosts| format!("{hosts},{ours}"))
+}
+
+/// Runs a player until it ends by itself or we are told to end.
+async fn watch(
+    player: &str,
+    mut command: tokio::process::Command,
+    signals: &mut Signals,
+) -> Result<(), Failed> {
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failed::Usage(format!(
+            "there is no player {player}; name one that is installed with --player"
+        )),
+        _ => Failed::Running(format!("{player} cannot be started: {error}")),
+    })?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
+            wish = signals.next() => if wish == Wish::Stop {
+                // From a terminal the player was told too, and ends in its own way.
+                if tokio::time::timeout(PLAYER_GRACE, child.wait()).await.is_err() {
+                    child.kill().await?;
+                }
+                return Ok(());
+            }
+        }
+    };
     if status.success() {
         return Ok(());
     }
@@ -284,8 +323,8 @@ fn stream_url(text: &str) -> Result<Url, Failed> {
         .ok_or_else(|| Failed::Usage("the URL must begin with http:// or https://".to_owned()))
 }
 
-fn local_url(config: &Config, url: &Url) -> String {
-    format!("http://{}{}", reached(config.http.listen), proxy_url::local_path(url, None))
+fn local_url(listen: SocketAddr, url: &Url) -> String {
+    format!("http://{}{}", reached(listen), proxy_url::local_path(url, None))
 }
 
 /// Where this machine's programs reach a daemon that listens there: "every address" is not one.

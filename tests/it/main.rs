@@ -13,6 +13,7 @@ mod command_line;
 mod front_door;
 mod odd_clients;
 mod oversize;
+mod play;
 mod program;
 mod secrets;
 mod signals;

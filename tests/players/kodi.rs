@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -25,8 +25,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// How long the screen may take to clear up its lock file.
 const END_LIMIT: Duration = Duration::from_secs(5);
-/// What the playhead moves by from one look to the next if it is not playing but jumping.
-const JUMP_S: f64 = 2.0;
+/// What the playhead moves by from one look to the next if it has skipped. While the built-in
+/// reader waits for a live segment, the playhead is not told, and then that much further on.
+const JUMP_S: f64 = 10.0;
 /// Number of Kodi's video player in JSON-RPC.
 const VIDEO_PLAYER: u32 = 1;
 
@@ -45,7 +46,7 @@ pub enum Watch {
     /// Play it from its beginning to its end.
     Whole,
     /// Play so many seconds, then skip to so many seconds before the end and play those.
-    Ends(u32),
+    Ends(u32, u32),
     /// Play so many seconds.
     Some(u32),
 }
@@ -62,7 +63,7 @@ pub struct Observed {
     pub shown_s: f64,
     /// Where the playhead was seen furthest.
     pub playhead_s: f64,
-    /// Whether it ended by itself, at the end; not when it failed before it had begun.
+    /// Whether it ended by itself; not when it was stopped or found nothing to play.
     pub is_at_end: bool,
 }
 
@@ -125,18 +126,27 @@ impl Kodi {
         Self { process, _sound: sound, screen, socket, messages, home, questions, stopped }
     }
 
-    /// Plays `url`; panics when that neither succeeds nor fails within `limit`.
-    pub fn play(&mut self, url: &str, reader: Reader, watch: Watch, limit: Duration) -> Observed {
+    /// Plays `url`, and gives up after `limit`.
+    pub fn play(
+        &mut self,
+        url: &str,
+        reader: Reader,
+        mut watch: Watch,
+        limit: Duration,
+    ) -> Observed {
         let item = match reader {
             Reader::BuiltIn => url.to_owned(),
             Reader::Adaptive => self.shortcut(url),
         };
         self.stopped = None;
-        self.ask("Player.Open", json!({"item": {"file": item}}));
+        let opened = self.ask("Player.Open", json!({"item": {"file": item}}));
+        if opened["result"] != "OK" {
+            return Observed::default();
+        }
+        let end = Instant::now() + limit;
         let mut seen = Observed::default();
         let mut last_s = None;
-        let mut watch = Some(watch);
-        eventually(&format!("Kodi ({reader:?}) is done with {url}"), limit, || {
+        eventually(&format!("Kodi ({reader:?}) is done with {url}"), limit + ANSWER_LIMIT, || {
             if let Some(now) = self.look() {
                 // While it closes a stream it says 0 of everything that has been.
                 seen.duration_s = seen.duration_s.max(now.duration_s);
@@ -146,17 +156,21 @@ impl Kodi {
                 last_s = Some(now.playhead_s);
                 seen.streams = now.streams;
             }
-            let wanted_s = match watch {
-                Some(Watch::Ends(seconds) | Watch::Some(seconds)) => f64::from(seconds),
-                Some(Watch::Whole) | None => f64::INFINITY,
-            };
-            if seen.shown_s >= wanted_s {
-                let is_stop = matches!(watch.take(), Some(Watch::Some(_)));
-                self.leave_or_skip(is_stop, seen.duration_s - wanted_s);
+            match watch {
+                Watch::Ends(first_s, last_s) if seen.shown_s >= f64::from(first_s) => {
+                    self.skip_to(seen.duration_s - f64::from(last_s));
+                    watch = Watch::Whole;
+                }
+                Watch::Some(wanted_s) if seen.shown_s >= f64::from(wanted_s) => {
+                    self.stop();
+                    watch = Watch::Whole;
+                }
+                _ if Instant::now() > end => self.stop(),
+                _ => {}
             }
             self.stopped
         });
-        eventually("Kodi is idle again", limit, || {
+        eventually("Kodi is idle again", ANSWER_LIMIT, || {
             let active = self.ask("Player.GetActivePlayers", json!({}));
             active["result"].as_array().is_some_and(Vec::is_empty).then_some(())
         });
@@ -164,11 +178,11 @@ impl Kodi {
         seen
     }
 
-    fn leave_or_skip(&mut self, is_stop: bool, to_s: f64) {
-        if is_stop {
-            self.ask("Player.Stop", json!({"playerid": VIDEO_PLAYER}));
-            return;
-        }
+    fn stop(&mut self) {
+        self.ask("Player.Stop", json!({"playerid": VIDEO_PLAYER}));
+    }
+
+    fn skip_to(&mut self, to_s: f64) {
         let (minutes, seconds) = ((to_s / 60.0) as u32, (to_s % 60.0) as u32);
         let time = json!({"hours": 0, "minutes": minutes, "seconds": seconds, "milliseconds": 0});
         self.ask("Player.Seek", json!({"playerid": VIDEO_PLAYER, "value": {"time": time}}));
