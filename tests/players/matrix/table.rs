@@ -15,17 +15,17 @@ pub enum Verdict {
     /// It plays through the daemon only.
     Healed,
     /// It plays in neither.
-    Neither,
+    Neither(String),
     /// What plays directly does not through the daemon, or not just so; how it differs.
     Broken(String),
 }
 
 impl Verdict {
-    fn mark(&self) -> &'static str {
+    pub fn mark(&self) -> &'static str {
         match self {
             Self::Same => "yes",
             Self::Healed => "**healed**",
-            Self::Neither => "–",
+            Self::Neither(_) => "–",
             Self::Broken(_) => "BROKEN",
         }
     }

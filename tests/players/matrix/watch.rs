@@ -15,7 +15,7 @@ use crate::page::PageServer;
 use crate::process::{Process, hand_over, unprivileged};
 
 /// How long a player may take for a stream of ten seconds, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 /// Between two looks at a player.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -147,6 +147,8 @@ fn probe(input: &str, seat: &Seat<'_>) -> Seen {
             frames += of("nb_read_frames").parse().unwrap_or(0);
         }
     }
+    // VLC writes them in any order.
+    streams.sort();
     let seconds = found["format"]["duration"].as_str().and_then(|text| text.parse::<f64>().ok());
     let duration = seconds.map(|seconds| (seconds * 10.0).round() as u64);
     Seen { duration, streams, frames, content: None, complaint: last_line(&log) }
@@ -190,13 +192,22 @@ fn frame_list(file: &Path, log: &str) -> Seen {
 }
 
 fn mpv(url: &str, seat: &Seat<'_>) -> Seen {
-    let out = seat.directory.join("frames.txt");
+    let pictures = seat.directory.join("pictures");
     let mut command = Command::new("mpv");
     command.args(["--no-config", "--no-ytdl", "--msg-level=all=error", "--hwdec=no"]);
-    command.args(["--ovc=rawvideo", "--oac=pcm_s16le", "--of=framecrc"]);
-    command.arg(format!("--o={}", out.display())).arg(url);
+    command.args(["--ao=null", "--ao-null-untimed=yes", "--vo=image", "--vo-image-format=jpg"]);
+    command.args(["--vo-image-jpeg-quality=1", "--hls-bitrate=max"]);
+    command.arg(format!("--vo-image-outdir={}", pictures.display())).arg(url);
     let log = run(seat, &mut command);
-    frame_list(&out, &log)
+    let mut files: Vec<_> = fs::read_dir(&pictures).into_iter().flatten().flatten().collect();
+    files.sort_by_key(fs::DirEntry::file_name);
+    let mut content = DefaultHasher::new();
+    for file in &files {
+        fs::read(file.path()).unwrap().hash(&mut content);
+    }
+    let frames = files.len() as u64;
+    let content = Some(content.finish()).filter(|_| frames > 0);
+    Seen { duration: None, streams: Vec::new(), frames, content, complaint: last_line(&log) }
 }
 
 fn vlc(url: &str, seat: &Seat<'_>) -> Seen {
@@ -208,22 +219,26 @@ fn vlc(url: &str, seat: &Seat<'_>) -> Seen {
     command.env("HOME", &home).env_remove("XDG_RUNTIME_DIR").current_dir(&home);
     command.args(["--no-color", "--play-and-exit", "--no-video-title-show", "--sout-keep"]);
     command.arg(format!("--sout=#std{{access=file,mux=ts,dst={}}}", out.display()));
-    command.args(["--sout-all", url]);
+    // Always the same variant, whatever the machine is busy with.
+    command.args(["--adaptive-logic=highest", url]);
     let log = run(seat, &mut command);
     Seen { duration: None, complaint: last_line(&log), ..probe(&out.display().to_string(), seat) }
 }
 
+/// Bytes of a decoded picture, of a sample of sound.
+const PICTURE_BYTES: u64 = 320 * 180 * 3 / 2;
+
 fn gstreamer(url: &str, seat: &Seat<'_>) -> Seen {
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-v", "playbin3", &format!("uri={url}"), "flags=video+audio"]);
-    command.arg("video-sink=fakesink sync=false silent=false name=picture");
-    command.arg("audio-sink=fakesink sync=false silent=false name=sound");
-    let log = run(seat, &mut command);
-    let count = |sink: &str| {
-        let mark = format!("{sink}: last-message = chain");
-        log.lines().filter(|line| line.contains(&mark)).count() as u64
+    let [picture, sound] = ["picture", "sound"].map(|name| seat.directory.join(name));
+    let sink = |kind: &str, file: &Path| {
+        format!("{kind}-sink=filesink sync=false location={}", file.display())
     };
-    let (frames, sounds) = (count("picture"), count("sound"));
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-q", "playbin3", &format!("uri={url}"), "flags=video+audio"]);
+    command.arg(sink("video", &picture)).arg(sink("audio", &sound));
+    let log = run(seat, &mut command);
+    let size = |file: &Path| fs::metadata(file).map_or(0, |file| file.len());
+    let (frames, sounds) = (size(&picture) / PICTURE_BYTES, size(&sound));
     let streams = [("video", frames), ("audio", sounds)].into_iter().filter(|(_, n)| *n > 0);
     let streams = streams.map(|(kind, _)| kind.to_owned()).collect();
     let complaint = log.lines().rfind(|line| line.starts_with("ERROR")).unwrap_or_default();
@@ -235,8 +250,7 @@ fn streamlink(url: &str, seat: &Seat<'_>) -> Seen {
     let home = seat.directory.join("streamlink");
     fs::create_dir_all(&home).unwrap();
     let mut command = Command::new("streamlink");
-    command.env("HOME", &home).args(["--loglevel", "error", "--hls-audio-select", "*", "--force"]);
-    // From the beginning of the list, as the others do not; it waits three segments otherwise.
+    command.env("HOME", &home).args(["--loglevel", "error", "--force"]);
     command.arg("--output").arg(&out).arg(format!("hls://{url}")).arg("best");
     let log = run(seat, &mut command);
     Seen { duration: None, complaint: last_line(&log), ..probe(&out.display().to_string(), seat) }
