@@ -27,7 +27,7 @@ fn follow(kind: &Kind, direct: &Url, through: &Url, seen: &mut BTreeSet<String>)
     let (through, ours) = fetch(kind, through.clone(), false);
     let name = format!("{}: {direct}", kind.name);
     assert_eq!((ours.status, original.status), (200, 200), "{name}");
-    let texts = [&original, &ours].map(|answer| playlist_text(answer));
+    let texts = [&original, &ours].map(playlist_text);
     let [Some(original_text), Some(our_text)] = texts else {
         assert!(ours.body == original.body, "{name}: other bytes than the origin's");
         return 1;

@@ -134,11 +134,8 @@ impl Table<'_> {
 impl Cell {
     fn verdict(&self, kind: &Kind, player: Player) -> Verdict {
         let is_whole = |seen: &Seen| seen.frames + FRAMES_LOST_MAX >= kind.frames();
-        // The browser counts a frame again that it decodes again, as it does when it is busy.
-        let all = |seen: &Seen| seen.frames >= kind.frames();
-        let is_recounted = player == Player::HlsJs && all(&self.direct) && all(&self.through);
         let is_off = self.direct.frames.abs_diff(self.through.frames) > FRAMES_OFF;
-        let is_same = (is_recounted || !is_off)
+        let is_same = !is_off
             && self.direct.streams == self.through.streams
             && self.direct.duration == self.through.duration
             && (kind.is_live() || self.direct.content == self.through.content);
@@ -154,6 +151,9 @@ impl Cell {
             (true, true) => Verdict::Same,
             (false, true) => Verdict::Healed,
             (true, false) => broken("plays only directly"),
+            (false, false) if self.through.frames + FRAMES_OFF < self.direct.frames => {
+                broken("plays less than directly")
+            }
             (false, false) => Verdict::Neither(self.through.complaint.clone()),
         }
     }
