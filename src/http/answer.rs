@@ -55,7 +55,7 @@ impl Front {
         Self {
             door: RwLock::new(Arc::new(door)),
             registry,
-            origin,
+            origin: origin.counting(status.meter.clone()),
             status,
             playlists: Playlists::default(),
             sessions: Mutex::default(),

@@ -35,8 +35,16 @@ pub fn empty() -> Body {
 }
 
 /// A segment as it arrives: what remains after `skip` bytes, at most `left` of it.
-pub fn arriving(reader: Reader, skip: u64, left: Option<u64>, meter: Meter) -> Body {
-    let place = Place { reader, skip, left: left.unwrap_or(u64::MAX), meter };
+/// What is no larger than `finished_max` comes to its end also when only a part is wanted.
+pub fn arriving(
+    reader: Reader,
+    skip: u64,
+    left: Option<u64>,
+    finished_max: u64,
+    meter: Meter,
+) -> Body {
+    let left = left.unwrap_or(u64::MAX);
+    let place = Place { reader: Some(reader), skip, left, finished_max, meter };
     boxed(stream::try_unfold(place, |mut place| async move {
         let bytes = place.next().await?;
         Ok(bytes.map(|bytes| (Frame::data(bytes), place)))
@@ -63,16 +71,17 @@ pub fn passing(answer: Healing, meter: Meter) -> Body {
 }
 
 struct Place {
-    reader: Reader,
+    reader: Option<Reader>,
     skip: u64,
     left: u64,
+    finished_max: u64,
     meter: Meter,
 }
 
 impl Place {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        while self.left > 0 {
-            let mut bytes = match self.reader.next().await {
+        while let Some(reader) = &mut self.reader {
+            let mut bytes = match reader.next().await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => return Ok(None),
                 Err(failure) => return Err(cut(failure.to_string()).await),
@@ -81,8 +90,12 @@ impl Place {
             drop(bytes.split_to(skipped));
             self.skip -= skipped as u64;
             bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= bytes.len() as u64;
+            // Nobody asks again after the last byte.
+            if let Some(reader) = self.reader.take_if(|_| self.left == 0) {
+                reader.leave_to_others(self.finished_max);
+            }
             if !bytes.is_empty() {
-                self.left -= bytes.len() as u64;
                 self.meter.add(|c| &c.served_bytes, bytes.len() as u64);
                 return Ok(Some(bytes));
             }

@@ -39,6 +39,9 @@ const TO_PLAYER: [HeaderName; 13] = [
 const OF_THE_BODY: [HeaderName; 4] =
     [CONTENT_LENGTH, CONTENT_RANGE, CONTENT_ENCODING, ACCEPT_RANGES];
 
+/// What headers begin with in which radio stations tell their name and where titles are.
+const OF_A_CHANNEL: &str = "icy-";
+
 /// Headers that say nothing about who is allowed to have the bytes.
 const HARMLESS: [HeaderName; 7] = [
     IF_NONE_MATCH,
@@ -124,6 +127,8 @@ pub fn to_player(origin: &HeaderMap, url: &Url, prefix: &str, body: BodyIs) -> H
     let mut headers = copy(origin, &TO_PLAYER);
     if body == BodyIs::Untouched {
         headers.extend(copy(origin, &OF_THE_BODY));
+        let of_channel = origin.iter().filter(|(name, _)| name.as_str().starts_with(OF_A_CHANNEL));
+        headers.extend(of_channel.map(|(name, value)| (name.clone(), value.clone())));
     }
     let lines = origin.get_all(SET_COOKIE).iter();
     for cookie in lines.filter_map(|line| local_cookie(line, url, prefix)) {

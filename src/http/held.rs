@@ -12,6 +12,7 @@ use lru::LruCache;
 
 use super::directives::Directives;
 use super::freshness::{self, Edge};
+use super::proxy::Adopted;
 use crate::origin::PlaylistAnswer;
 use crate::playlist::{Definitions, NotAPlaylist, Playlist, Segment};
 
@@ -46,6 +47,8 @@ pub struct Fetched {
     pub came: Instant,
     /// What the origin may have judged by.
     pub variant: u64,
+    /// The session that its cookies have opened.
+    pub adopted: Option<Adopted>,
 }
 
 /// What an answer is.
@@ -53,7 +56,7 @@ pub struct Fetched {
 pub enum Content {
     /// A playlist; what could not be understood can still be played.
     Text(Result<Playlist, NotAPlaylist>),
-    /// An error status, or a coding nobody knows: to be passed on.
+    /// An error status, a coding nobody knows, audio or video: to be passed on.
     Other,
     /// Called a playlist, but none; why.
     Unusable(String),
@@ -87,7 +90,7 @@ impl Fetched {
 
     /// The same, found unchanged by an answer with these headers.
     pub fn renewed(&self, headers: &HeaderMap, began: Instant, came: Instant) -> Self {
-        let mut renewed = Self { began, came, ..self.clone() };
+        let mut renewed = Self { began, came, adopted: None, ..self.clone() };
         // An age is that of the answer which said so.
         renewed.answer.headers.remove(http::header::AGE);
         for name in headers.keys() {

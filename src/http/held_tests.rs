@@ -43,10 +43,12 @@ fn fetched(text: &str, now: Instant) -> Fetched {
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         body: Bytes::from(text.to_owned()),
+        media: None,
     };
     let content = Content::Text(content);
     let (began, came, imported) = (now, now, Arc::default());
-    Fetched { answer, content, imported, edge, target, is_delta: false, began, came, variant: 1 }
+    let (is_delta, variant, adopted) = (false, 1, None);
+    Fetched { answer, content, imported, edge, target, is_delta, began, came, variant, adopted }
 }
 
 fn with(mut fetched: Fetched, name: &'static str, value: &'static str) -> Fetched {

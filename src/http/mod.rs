@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod body;
+mod cookies;
 mod decode;
 pub mod delay;
 mod directives;

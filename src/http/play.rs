@@ -56,7 +56,7 @@ pub async fn channel_list(
         Ok(place) => place,
         Err(problem) => return refuse(problem),
     };
-    playlist::serve(front, &Asked::new(request, place, admission, remote)).await
+    playlist::serve(front, &Asked::new(front, request, place, admission, remote)).await
 }
 
 fn web_url(text: &str) -> Result<Url, Problem> {

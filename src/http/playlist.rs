@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tokio::time::Instant;
 
@@ -20,8 +20,10 @@ use super::error::Problem;
 use super::freshness;
 use super::headers::{self, BodyIs};
 use super::held::{Content, Fetched};
-use super::proxy::Asked;
+use super::proxy::{self, Asked};
+use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
+use crate::origin::OriginResponse;
 use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
 use crate::stream::StreamHandle;
 
@@ -29,16 +31,28 @@ const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 
 /// Answers with the playlist at a URL.
 pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
-    let Brought { fetched, was_held } = match reload::bring(front, asked).await {
-        Ok(brought) => brought,
-        Err(error) => return refuse(Problem::from(&error)),
-    };
+    match reload::bring(front, asked).await {
+        Ok(brought) => give(front, asked, brought).await,
+        Err(error) => refuse(Problem::from(&error)),
+    }
+}
+
+/// Answers with the playlist that an answer turned out to be.
+pub async fn take(front: &Arc<Front>, asked: &Asked, answer: OriginResponse) -> Response<Body> {
+    match reload::take(front, asked, answer).await {
+        Ok(brought) => give(front, asked, brought).await,
+        Err(error) => refuse(Problem::from(&error)),
+    }
+}
+
+async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<Body> {
+    let Brought { fetched, was_held } = brought;
     let unusable = |why: &str| {
         let host = asked.url.host_str().unwrap_or_default();
         refuse(Problem::no_source(format!("{host}: {why}")))
     };
     match &fetched.content {
-        Content::Other => return unchanged(front, asked, &fetched),
+        Content::Other => return unchanged(front, asked, &fetched).await,
         Content::Unusable(why) => return unusable(why),
         Content::Text(_) => {}
     }
@@ -72,7 +86,7 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
     let mut head = headers::to_player(
         &answer.headers,
         &asked.base(&answer.final_url),
-        &asked.prefix,
+        prefix(asked, fetched),
         BodyIs::Ours,
     );
     head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
@@ -99,9 +113,11 @@ impl Behind {
             return None;
         }
         let playlist = directives::split(&asked.url).0;
-        let stream = front.registry.playing(asked.credentials, &playlist)?;
-        let standing = stream.standing(asked.player).await;
-        let key = (asked.player, asked.credentials, playlist.into());
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(asked.credentials);
+        let stream = front.registry.playing(credentials, &playlist)?;
+        let standing = stream.standing(asked.player()).await;
+        let key = (asked.player(), credentials, playlist.into());
         let show = front.delays().settle(&key, target, standing, Instant::now().into_std());
         Some(Self { key, show, stream })
     }
@@ -130,7 +146,8 @@ async fn rewritten(
     fetched: Arc<Fetched>,
     show: Option<Show>,
 ) -> Result<Shown, String> {
-    let (prefix, base) = (asked.prefix.clone(), asked.base(&fetched.answer.final_url));
+    let prefix = prefix(asked, &fetched).to_owned();
+    let base = asked.base(&fetched.answer.final_url);
     let host = reached_by(&asked.sent);
     let is_long = fetched.answer.body.len() > QUICK_BYTES_MAX;
     let work = move || {
@@ -162,9 +179,22 @@ fn reached_by(sent: &HeaderMap) -> Option<String> {
     host.to_str().ok().map(str::to_owned)
 }
 
-/// The origin's answer as it is: an error status, or a coding nobody knows.
-fn unchanged(front: &Front, asked: &Asked, fetched: &Fetched) -> Response<Body> {
+/// What paths given to the player begin with.
+fn prefix<'a>(asked: &'a Asked, fetched: &'a Fetched) -> &'a str {
+    fetched.adopted.as_ref().map_or(&asked.prefix, |adopted| &adopted.prefix)
+}
+
+/// The origin's answer as it is: an error status, a coding nobody knows, audio or video.
+async fn unchanged(front: &Arc<Front>, asked: &Asked, fetched: &Fetched) -> Response<Body> {
     let answer = &fetched.answer;
+    if let Some(media) = &answer.media {
+        // Others who waited for it ask themselves, and so does who wants a part.
+        let is_all_wanted = range::parse(asked.sent.get(RANGE)).is_from_start();
+        return match media.take().filter(|_| is_all_wanted) {
+            Some(answer) => proxy::stream(front, asked, answer),
+            None => Box::pin(proxy::pass(front, asked)).await,
+        };
+    }
     let mut response = Response::new(body::empty());
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers::to_player(

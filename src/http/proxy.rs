@@ -8,20 +8,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use url::Url;
+use url::{Position, Url};
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
+use super::cookies::Owner;
 use super::error::Problem;
 use super::guard::Admission;
 use super::headers::{self, BodyIs};
+use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
 use super::{cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
-use crate::origin::{FetchRequest, Healing, OriginResponse, Wanted};
+use crate::origin::{Cookies, FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
 
 /// What a request names.
@@ -50,13 +52,27 @@ pub struct Asked {
     pub forwarded: HeaderMap,
     /// Tells sets of credentials apart.
     pub credentials: u64,
-    /// Who asks, as far as it can be told.
-    pub player: PlayerId,
+    /// The jar of the player's session; an empty one if it has none.
+    pub cookies: Cookies,
+    /// Whether it has one.
+    is_in_session: bool,
+    /// Whose session an answer's cookies would open.
+    owner: Owner,
+}
+
+/// The session that an answer's cookies have opened.
+#[derive(Clone)]
+pub struct Adopted {
+    /// What paths given to the player begin with from now on.
+    pub prefix: String,
+    /// Tells its credentials from others.
+    pub credentials: u64,
 }
 
 impl Asked {
     /// What a request asks for, with the headers that go to the origin.
     pub fn new(
+        front: &Front,
         request: &Request<Incoming>,
         place: Place,
         admission: &Admission<'_>,
@@ -77,16 +93,57 @@ impl Asked {
             // What the player itself says is newer.
             forwarded.entry(AUTHORIZATION).or_insert(authorization);
         }
-        Self {
-            credentials: headers::credentials(&forwarded),
+        let owner = Owner {
             player: player(sent, remote),
+            carried: place.carried.unwrap_or_default(),
+            site: url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            credentials: headers::credentials(&forwarded),
+        };
+        let id = session::id_of(&place.prefix);
+        let session = front.sessions().jars.find(id, &owner, &forwarded);
+        let (prefix, credentials) = match &session {
+            Some(session) => (session::prefix(&session.id), session.credentials),
+            None => (place.prefix, owner.credentials),
+        };
+        Self {
+            credentials,
             forwarded,
             method: request.method().clone(),
             sent: sent.clone(),
             url,
-            prefix: place.prefix,
+            prefix,
             user_info,
+            is_in_session: session.is_some(),
+            cookies: session.map(|session| session.cookies).unwrap_or_default(),
+            owner,
         }
+    }
+
+    /// Who asks, as far as it can be told.
+    pub fn player(&self) -> PlayerId {
+        self.owner.player
+    }
+
+    /// What tells sets of credentials apart besides the player's session.
+    pub fn credentials_without_session(&self) -> u64 {
+        self.owner.credentials
+    }
+
+    /// Opens a session for cookies that origins have set on this request, unless it was made in
+    /// one or there are none.
+    pub fn adopt(&self, front: &Front) -> Option<Adopted> {
+        let mut random = [0; session::ID_BYTES];
+        if self.is_in_session
+            || self.cookies.is_unused()
+            || crate::ids::fill_random(&mut random).is_err()
+        {
+            return None;
+        }
+        let (owner, cookies) = (self.owner.clone(), self.cookies.clone());
+        let opened = front.sessions().jars.open(owner, &self.forwarded, cookies, random);
+        tracing::debug!(url = %crate::redact::url(&self.url), "cookies have opened a session");
+        let prefix = session::prefix(&opened.id);
+        Some(Adopted { prefix, credentials: opened.credentials })
     }
 
     /// The URL that answered, as this player would have to ask for it.
@@ -103,7 +160,7 @@ pub async fn proxy(
     admission: &Admission<'_>,
     remote: SocketAddr,
 ) -> Response<Body> {
-    let asked = Asked::new(request, place, admission, remote);
+    let asked = Asked::new(front, request, place, admission, remote);
     tracing::debug!(url = %crate::redact::url(&asked.url), "a player asks");
     let effort = |segments: &[_]| segment::effort(segments, &asked.sent);
     if let Some(located) = front.registry.locate(asked.credentials, &asked.url, effort)
@@ -120,27 +177,49 @@ pub async fn proxy(
 
 /// Passes an origin's answer through, unless its content turns out to be a playlist.
 pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
-    let request = FetchRequest {
-        method: asked.method.clone(),
-        url: asked.url.clone(),
-        headers: asked.forwarded.clone(),
-        wanted: asked.sent.get(RANGE).cloned().map_or(Wanted::Whole, Wanted::AsAsked),
-    };
-    let meter = &front.status.meter;
-    meter.add(|c| &c.origin_requests, 1);
+    let request = as_asked(asked);
     let mut answer = match front.origin.open_patiently(&request, 0, None).await {
         Ok(answer) => answer,
         Err(error) => return refuse(Problem::from(&error)),
     };
-    let first = match answer.chunk().await {
-        Ok(first) => first,
+    let (status, is_head) = (answer.status, asked.method == Method::HEAD);
+    let is_playlist = match answer.peek().await {
+        Ok(first) => {
+            let first = first.cloned();
+            may_be_a_playlist(&answer, first.as_ref())
+        }
         Err(error) => return refuse(Problem::from(&error)),
     };
-    if may_be_a_playlist(&answer, first.as_ref()) {
+    if is_playlist && status == StatusCode::OK && !is_head {
+        return playlist::take(front, asked, answer).await;
+    }
+    if is_playlist {
         // It may hold the only place at its host.
         drop(answer);
         return playlist::serve(front, asked).await;
     }
+    stream(front, asked, answer)
+}
+
+/// The player's own request. A range that makes no sense, or is several, is left out: the answer
+/// is the whole.
+fn as_asked(asked: &Asked) -> FetchRequest {
+    let range = asked.sent.get(RANGE).filter(|range| range::parse(Some(range)) != RangeSpec::Whole);
+    let mut headers = asked.forwarded.clone();
+    if let Some(condition) = asked.sent.get(IF_RANGE).filter(|_| range.is_some()) {
+        headers.insert(IF_RANGE, condition.clone());
+    }
+    FetchRequest {
+        method: asked.method.clone(),
+        url: asked.url.clone(),
+        headers,
+        wanted: range.cloned().map_or(Wanted::Whole, Wanted::AsAsked),
+        cookies: asked.cookies.clone(),
+    }
+}
+
+/// Passes on what comes, for as long as it comes and the player reads.
+pub fn stream(front: &Front, asked: &Asked, answer: OriginResponse) -> Response<Body> {
     let mut response = Response::new(body::empty());
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers::to_player(
@@ -150,8 +229,8 @@ pub async fn pass(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
         BodyIs::Untouched,
     );
     cache_status(response.headers_mut(), "hlswarm; fwd=bypass");
-    let answer = Healing::new(front.origin.clone(), request, answer, first);
-    *response.body_mut() = body::passing(answer, meter.clone());
+    let answer = Healing::new(front.origin.clone(), as_asked(asked), answer);
+    *response.body_mut() = body::passing(answer, front.status.meter.clone());
     response
 }
 

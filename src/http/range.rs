@@ -1,9 +1,10 @@
 //! The `Range` header of a player. PURE.
 //!
 //! A range that is malformed, of another unit, or in several parts is ignored, as HTTP allows:
-//! the player gets everything. Conditions (`If-Range`) are not looked at here.
+//! the player gets everything.
 
-use http::HeaderValue;
+use http::header::{ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue};
 
 /// What a `Range` header asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,20 @@ pub fn parse(header: Option<&HeaderValue>) -> RangeSpec {
     header.and_then(|value| value.to_str().ok()).and_then(spec).unwrap_or(RangeSpec::Whole)
 }
 
+/// Whether an `If-Range` header lets the range count for bytes that came with these fields: a
+/// strong tag or a date, the very one that the origin gave.
+pub fn is_unchanged(condition: Option<&HeaderValue>, origin: &HeaderMap) -> bool {
+    let Some(condition) = condition.map(|value| value.as_bytes().trim_ascii()) else { return true };
+    let name = if condition.starts_with(b"\"") { ETAG } else { LAST_MODIFIED };
+    origin.get(name).is_some_and(|known| known.as_bytes() == condition)
+}
+
 impl RangeSpec {
+    /// Whether it asks for everything, be it as a range.
+    pub fn is_from_start(self) -> bool {
+        matches!(self, Self::Whole | Self::From { first: 0, last: None })
+    }
+
     /// Applies the range to `size` bytes. While the size is unknown everything is given, since a
     /// partial answer has to name its end.
     pub fn resolve(self, size: Option<u64>) -> Resolved {
@@ -137,6 +151,29 @@ mod tests {
         let binary = HeaderValue::from_bytes(b"bytes=\xff-").unwrap();
         assert_eq!(parse(Some(&binary)), RangeSpec::Whole);
         assert_eq!(parse(None), RangeSpec::Whole);
+    }
+
+    #[test]
+    fn a_range_counts_only_for_the_bytes_it_was_meant_for() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let strong = [(ETAG, "\"a\""), (LAST_MODIFIED, date)];
+        for (condition, known, expected) in [
+            (None, &[][..], true),
+            (Some("\"a\""), &strong, true),
+            (Some(" \"a\" "), &strong, true),
+            (Some("\"b\""), &strong, false),
+            (Some("\"a\""), &[], false),
+            (Some("W/\"a\""), &[(ETAG, "W/\"a\"")], false),
+            (Some(date), &strong, true),
+            (Some("Sun, 06 Nov 1994 08:49:38 GMT"), &strong, false),
+            (Some(date), &[], false),
+            (Some(""), &strong, false),
+        ] {
+            let origin = known.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v)));
+            let condition = condition.map(HeaderValue::from_static);
+            let is_unchanged = is_unchanged(condition.as_ref(), &origin.collect());
+            assert_eq!(is_unchanged, expected, "{condition:?} {known:?}");
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{FetchRequest, OriginError, PlaylistAnswer, retry};
-use crate::playlist::{self, PLAYLIST_BYTES_MAX, Playlist, Timeline};
+use crate::origin::{FetchRequest, OriginError, OriginResponse, PlaylistAnswer, retry};
+use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist, Timeline};
 use crate::redact;
 
 /// Longer texts are worked on elsewhere: they would keep other players waiting.
@@ -95,10 +95,8 @@ impl Playlists {
 
 /// Brings the playlist that a player asks for.
 pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError> {
-    let (plain, directives) = directives::split(&asked.url);
-    let key = (asked.credentials, plain.as_str().to_owned());
-    let variant = freshness::variant(&asked.forwarded);
-    let wish = Wish { front, asked, plain, directives, key, variant };
+    let wish = Wish::new(front, asked);
+    let variant = wish.variant;
     if let Some(fetched) = wish.fresh() {
         return Ok(Brought { fetched, was_held: true });
     }
@@ -113,14 +111,36 @@ pub async fn bring(front: &Front, asked: &Asked) -> Result<Brought, OriginError>
         })
         .await;
     let fetched = match outcome {
-        Ok(fetched) if is_ours.into_inner() || fetched.is_for(variant) => fetched.clone(),
+        Ok(fetched) if is_ours.into_inner() => fetched.clone(),
+        Ok(fetched) if fetched.is_for(variant) && fetched.adopted.is_none() => fetched.clone(),
         Ok(_) => wish.fetch().await?,
         Err(error) => return Err(error.clone()),
     };
     Ok(Brought { fetched, was_held: false })
 }
 
-impl Wish<'_> {
+/// Takes the playlist that an answer turned out to be, asking anew only where its end is missing.
+pub async fn take(
+    front: &Front,
+    asked: &Asked,
+    answer: OriginResponse,
+) -> Result<Brought, OriginError> {
+    let began = now();
+    let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
+    front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
+    let wish = Wish::new(front, asked);
+    let fetched = wish.understood(answer, began).await;
+    Ok(Brought { fetched: wish.keep(fetched).await, was_held: false })
+}
+
+impl<'a> Wish<'a> {
+    fn new(front: &'a Front, asked: &'a Asked) -> Self {
+        let (plain, directives) = directives::split(&asked.url);
+        let key = (asked.credentials, plain.as_str().to_owned());
+        let variant = freshness::variant(&asked.forwarded);
+        Self { front, asked, plain, directives, key, variant }
+    }
+
     fn fresh(&self) -> Option<Arc<Fetched>> {
         let now = now();
         self.front.playlists.held().fresh(&self.key, &self.directives, self.variant, now)
@@ -160,13 +180,25 @@ impl Wish<'_> {
             self.say_what_stands_in("what came is none");
             return Ok(stand_in);
         }
-        // What is not given out is not learned either: it could pass for a new beginning.
-        let instead = self.front.playlists.held().instead(&self.key, &fetched, now());
-        if let Some(instead) = instead {
-            return Ok(instead);
+        Ok(self.keep(fetched).await)
+    }
+
+    /// Tells everyone who is to know; what to give out: this, or what reached further already.
+    async fn keep(&self, mut fetched: Fetched) -> Arc<Fetched> {
+        if let Content::Text(_) = fetched.content {
+            fetched.adopted = self.asked.adopt(self.front);
         }
-        self.learn(&fetched).await;
-        Ok(self.front.playlists.held().put(self.key.clone(), Arc::new(fetched), now()))
+        // What it lists is asked for in the session.
+        let of_session = fetched.adopted.as_ref().map(|adopted| adopted.credentials);
+        let credentials = of_session.unwrap_or(self.asked.credentials);
+        let key = (credentials, self.key.1.clone());
+        // What is not given out is not learned either: it could pass for a new beginning.
+        let instead = self.front.playlists.held().instead(&key, &fetched, now());
+        if let Some(instead) = instead {
+            return instead;
+        }
+        self.learn(credentials, &fetched).await;
+        self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
     /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
@@ -179,7 +211,8 @@ impl Wish<'_> {
             headers.extend(conditions);
         }
         // GET also for HEAD, which is to have the length of the rewritten text.
-        FetchRequest::get(self.directives.added_to(&self.plain), headers)
+        let url = self.directives.added_to(&self.plain);
+        FetchRequest { cookies: self.asked.cookies.clone(), ..FetchRequest::get(url, headers) }
     }
 
     /// Asks with the patience of a player who has nothing else.
@@ -189,7 +222,6 @@ impl Wish<'_> {
         target: Duration,
     ) -> Result<PlaylistAnswer, OriginError> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let answer = if self.directives.is_blocking() {
             self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
         } else {
@@ -202,7 +234,6 @@ impl Wish<'_> {
     /// Asks once and for a target duration; `None` when the one at hand has to do.
     async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
         let meter = &self.front.status.meter;
-        meter.add(|c| &c.origin_requests, 1);
         let attempt = self.front.origin.playlist_once(request);
         let answer = tokio::time::timeout(patience, attempt).await;
         let reason = match answer {
@@ -230,15 +261,16 @@ impl Wish<'_> {
         let mut fetched = Fetched {
             answer,
             content: Content::Other,
-            imported: self.front.registry.imported(self.asked.credentials, &self.plain),
+            imported: self.imported(),
             edge: None,
             target: None,
             is_delta: false,
             began,
             came,
             variant: self.variant,
+            adopted: None,
         };
-        if fetched.answer.status != StatusCode::OK {
+        if fetched.answer.status != StatusCode::OK || fetched.answer.media.is_some() {
             return fetched;
         }
         if fetched.answer.body.len() <= QUICK_BYTES_MAX {
@@ -256,11 +288,18 @@ impl Wish<'_> {
         })
     }
 
+    /// What it can import. The playlist that led to it may have been asked for before its cookies
+    /// opened the session.
+    fn imported(&self) -> Arc<Definitions> {
+        let of = |credentials| self.front.registry.imported(credentials, &self.plain);
+        let imported = of(self.asked.credentials);
+        if imported.is_empty() { of(self.asked.credentials_without_session()) } else { imported }
+    }
+
     /// Tells the registry. Of a playlist that leaves segments out, only with those put in again.
-    async fn learn(&self, fetched: &Fetched) {
+    async fn learn(&self, credentials: u64, fetched: &Fetched) {
         let registry = &self.front.registry;
         let Content::Text(read) = &fetched.content else { return };
-        let credentials = self.asked.credentials;
         // A redirect can bring a user name and password; no stream or swarm is named by them.
         let mut final_url = fetched.answer.final_url.clone();
         let is_named_with_user = UserInfo::take(&mut final_url).is_some();

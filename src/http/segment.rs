@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, SET_COOKIE,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -22,6 +22,14 @@ use crate::origin::{FetchRequest, Wanted};
 use crate::stream::buffer::{Reader, Source};
 use crate::stream::{Failure, Located, Opening, Part};
 
+/// Largest segment that is fetched to its end when a player wanted a part of it: the next part will
+/// be here then. What is larger may only have been looked into.
+const FINISHED_BYTES_MAX: u64 = 16 << 20;
+
+/// How far a part that is wanted may be behind what has arrived of its segment, to be waited for
+/// and not asked for beside it.
+const AHEAD_BYTES_MAX: u64 = 1 << 20;
+
 /// A segment's place in the resource that the player asked for.
 struct Slice {
     segment: SegmentId,
@@ -33,6 +41,18 @@ struct Slice {
     resource_size: Option<u64>,
 }
 
+impl Slice {
+    /// Looks at the player's `If-Range`: what has other validators is wanted whole. `None` when
+    /// that is more than the segment.
+    fn judge(&mut self, asked: &Asked, origin: &HeaderMap) -> Option<()> {
+        if !range::is_unchanged(asked.sent.get(IF_RANGE), origin) {
+            self.part.is_none().then_some(())?;
+            self.wanted = RangeSpec::Whole;
+        }
+        Some(())
+    }
+}
+
 /// Bytes that would have to be fetched to answer a player who sent these headers from one of these
 /// segments; `None` when the request does not fall into one.
 pub fn effort(segments: &[Part], sent: &HeaderMap) -> Option<u64> {
@@ -42,7 +62,7 @@ pub fn effort(segments: &[Part], sent: &HeaderMap) -> Option<u64> {
 
 /// Answers with a segment; `None` when the request does not fall into one, to be passed through.
 pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Option<Response<Body>> {
-    let slice = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
+    let mut slice = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
     let mut forwarded = asked.forwarded.clone();
     // The segment is fetched for everybody, so nobody's conditions count.
     for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
@@ -50,12 +70,14 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
     }
     let request = FetchRequest {
         wanted: slice.part.map_or(Wanted::Whole, Wanted::Slice),
+        cookies: asked.cookies.clone(),
         ..FetchRequest::get(asked.url.clone(), forwarded)
     };
     let stream = &located.stream;
-    match stream.open(slice.segment, asked.player, request).await {
+    match stream.open(slice.segment, asked.player(), request).await {
         Opening::Held(held) => {
             let meter = stream.meter();
+            slice.judge(asked, &held.headers)?;
             let mut response = head(&slice, Some(held.bytes.len() as u64), &held.content_type);
             add_origin_headers(response.headers_mut(), &held.headers, asked, false);
             let status =
@@ -67,7 +89,7 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
             *response.body_mut() = body::full(bytes);
             Some(response)
         }
-        Opening::Arriving(reader) => arriving(front, asked, &slice, reader, stream.meter()).await,
+        Opening::Arriving(reader) => arriving(front, asked, slice, reader, stream.meter()).await,
         Opening::Bypass => None,
     }
 }
@@ -75,7 +97,7 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
 async fn arriving(
     front: &Arc<Front>,
     asked: &Asked,
-    slice: &Slice,
+    mut slice: Slice,
     mut reader: Reader,
     meter: &Meter,
 ) -> Option<Response<Body>> {
@@ -84,10 +106,22 @@ async fn arriving(
         Err(Failure::Encoded) => return None,
         Err(failure) => return Some(failed(front, asked, &failure)),
     };
-    if known.total.is_none() && !is_from_start(slice.wanted) {
+    slice.judge(asked, &known.headers)?;
+    if known.total.is_none() && !slice.wanted.is_from_start() {
         return None;
     }
-    let mut response = head(slice, known.total, &known.content_type);
+    let (skip, left) = match slice.wanted.resolve(known.total) {
+        Resolved::Whole => (0, known.total),
+        Resolved::Slice { start, end_incl } => (start, Some(end_incl - start + 1)),
+        Resolved::Unsatisfiable => (0, Some(0)),
+    };
+    let finished_max = FINISHED_BYTES_MAX.min(front.status.cache.bytes_max());
+    if skip > reader.arrived().saturating_add(AHEAD_BYTES_MAX) {
+        // Nobody waits for what comes before.
+        reader.leave_to_others(finished_max);
+        return None;
+    }
+    let mut response = head(&slice, known.total, &known.content_type);
     add_origin_headers(response.headers_mut(), &known.headers, asked, reader.is_first());
     let detail = match known.source {
         Source::Peers => "hlswarm; fwd=miss; detail=peers",
@@ -95,12 +129,10 @@ async fn arriving(
         Source::Both => "hlswarm; fwd=miss; detail=\"peers+origin\"",
     };
     cache_status(response.headers_mut(), detail);
-    let (skip, left) = match slice.wanted.resolve(known.total) {
-        Resolved::Whole => (0, known.total),
-        Resolved::Slice { start, end_incl } => (start, Some(end_incl - start + 1)),
-        Resolved::Unsatisfiable => return Some(response),
-    };
-    *response.body_mut() = body::arriving(reader, skip, left, meter.clone());
+    match left {
+        Some(0) => reader.leave_to_others(finished_max),
+        _ => *response.body_mut() = body::arriving(reader, skip, left, finished_max, meter.clone()),
+    }
     Some(response)
 }
 
@@ -122,10 +154,6 @@ fn choose(segments: &[Part], asked: RangeSpec) -> Option<Slice> {
             resource_size,
         })
     })
-}
-
-fn is_from_start(wanted: RangeSpec) -> bool {
-    matches!(wanted, RangeSpec::Whole | RangeSpec::From { first: 0, last: None })
 }
 
 /// Status and header fields for a segment of `size` bytes.

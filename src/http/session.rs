@@ -1,4 +1,4 @@
-//! Headers that a link carries for players which cannot send them. PURE.
+//! Headers that a link carries for players which cannot send them, and `cookies`' jars. PURE.
 //!
 //! `/play` is given headers, once; the player is led to `/s/ID/https/…`, and so is everything that
 //! it fetches from there. The id is a random name of the headers and says nothing about them.
@@ -13,6 +13,7 @@ use http::HeaderMap;
 use lru::LruCache;
 use url::form_urlencoded;
 
+use super::cookies::{self, Jars};
 use super::headers;
 
 /// Sessions remembered; the one not used for longest is forgotten.
@@ -41,7 +42,11 @@ const NOT_HEADERS: [&str; 12] = [
 
 /// The sessions of the daemon.
 #[derive(Debug)]
-pub struct Sessions(LruCache<String, Arc<HeaderMap>>);
+pub struct Sessions {
+    linked: LruCache<String, Arc<HeaderMap>>,
+    /// Those that cookies have opened.
+    pub jars: Jars,
+}
 
 /// Why headers cannot be carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +55,7 @@ pub struct TooLarge;
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(LruCache::new(SESSIONS_MAX))
+        Self { linked: LruCache::new(SESSIONS_MAX), jars: Jars::default() }
     }
 }
 
@@ -64,21 +69,29 @@ impl Sessions {
         if headers.iter().map(size).sum::<usize>() > SESSION_BYTES_MAX {
             return Err(TooLarge);
         }
-        let known = self.0.iter().find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
+        let mut linked = self.linked.iter();
+        let known = linked.find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
         let id = known.unwrap_or_else(|| BASE64_URL_SAFE_NO_PAD.encode(random));
-        self.0.put(id.clone(), Arc::new(headers));
+        self.linked.put(id.clone(), Arc::new(headers));
         Ok(id)
     }
 
-    /// The headers of a session.
+    /// The headers of a session: none of a forgotten one that had only cookies, without which the
+    /// player is no worse off than without us.
     pub fn headers(&mut self, id: &str) -> Option<Arc<HeaderMap>> {
-        self.0.get(id).cloned()
+        let known = self.linked.get(id).cloned().or_else(|| self.jars.headers(id));
+        known.or_else(|| cookies::is_plain(id).then(Arc::default))
     }
 }
 
 /// The path that everything of a session begins with.
 pub fn prefix(id: &str) -> String {
     format!("{MARK}{id}")
+}
+
+/// The id in a path that everything of a session begins with; `None` for no session's.
+pub fn id_of(prefix: &str) -> Option<&str> {
+    prefix.strip_prefix(MARK)
 }
 
 /// Session id and proxied target of a path and query, if it is a session's.
@@ -140,7 +153,7 @@ mod tests {
             sessions.open(numbered(n), random(n)).unwrap();
         }
         assert_eq!(sessions.headers(&first), None);
-        assert_eq!(sessions.0.len(), SESSIONS_MAX.get());
+        assert_eq!(sessions.linked.len(), SESSIONS_MAX.get());
         let long = HeaderValue::from_str(&"x".repeat(SESSION_BYTES_MAX)).unwrap();
         let large = HeaderMap::from_iter([(http::header::COOKIE, long)]);
         assert_eq!(sessions.open(large, [0; ID_BYTES]), Err(TooLarge));

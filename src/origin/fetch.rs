@@ -1,29 +1,30 @@
 //! Asks an origin: one attempt, or as many as a player has patience for.
 //!
-//! No cookies are kept, nothing is decompressed, no proxy of the environment is used: what comes
-//! back is what the player would have got. Connections are kept and shared by all streams.
+//! Cookies are the player's jar's matter, nothing is decompressed, no proxy of the environment is
+//! used: what comes back is what the player would have got. Connections are kept and shared by all
+//! streams.
 
+use super::cookies::Cookies;
 use super::error::{OriginError, host_of};
 use super::limit::HostLimit;
 use super::redirect::Trail;
 use super::resume::{Mismatch, Validator, Wanted, Window};
-use super::retry::{self, Failure, Verdict};
+use super::retry::Failure;
+use super::whole::Patience;
 use super::{OriginConfig, OriginResponse, Waited, proxy, race, target, tls};
+use crate::metrics::Meter;
 use crate::redact;
-use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, IF_RANGE, RANGE, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
 use rustls::RootCertStore;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
-/// Largest playlist that is read; the download ends there.
-pub const PLAYLIST_BYTES_MAX: usize = 10 << 20;
 /// How long an unused connection is kept: longer than between two live playlists.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Most unused connections kept to one host.
@@ -41,23 +42,13 @@ pub struct FetchRequest {
     pub method: Method,
     /// What to ask for.
     pub url: Url,
-    /// Headers of the player that may reach the origin; `Range` comes from `wanted`.
+    /// Headers of the player that may reach the origin; `Range` comes from `wanted`, and `If-Range`
+    /// counts only where that is the player's own.
     pub headers: HeaderMap,
     /// The part that is wanted.
     pub wanted: Wanted,
-}
-
-/// A playlist, or whatever was answered instead of one.
-#[derive(Clone)]
-pub struct PlaylistAnswer {
-    /// The URL that answered; the playlist's relative URIs count from here.
-    pub final_url: Url,
-    /// Status, as the origin gave it.
-    pub status: StatusCode,
-    /// Headers, as the origin gave them.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
+    /// The jar of the player, for all hosts on the way.
+    pub cookies: Cookies,
 }
 
 /// The upstream client; a clone is another handle of the same one.
@@ -69,6 +60,8 @@ pub struct Origin {
     limit: Arc<HostLimit>,
     config: OriginConfig,
     is_tls_possible: bool,
+    /// Counts what is asked.
+    meter: Meter,
     /// Where this daemon listens itself.
     own: Option<SocketAddr>,
 }
@@ -76,7 +69,8 @@ pub struct Origin {
 impl FetchRequest {
     /// A GET for all of `url`.
     pub fn get(url: Url, headers: HeaderMap) -> Self {
-        Self { method: Method::GET, url, headers, wanted: Wanted::Whole }
+        let cookies = Cookies::default();
+        Self { method: Method::GET, url, headers, wanted: Wanted::Whole, cookies }
     }
 }
 
@@ -85,13 +79,6 @@ impl fmt::Debug for FetchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, url, wanted, .. } = self;
         write!(f, "{method} {} {wanted:?}", redact::url(url))
-    }
-}
-
-impl fmt::Debug for PlaylistAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { final_url, status, body, .. } = self;
-        write!(f, "{status} {} {} bytes", redact::url(final_url), body.len())
     }
 }
 
@@ -115,13 +102,20 @@ impl Origin {
         let (client, unpooled) = (build(POOL_IDLE_MAX)?, build(0)?);
         let limit = Arc::new(HostLimit::new(config.connections_per_host_max));
         let config = config.clone();
-        Ok(Self { client, unpooled, limit, config, is_tls_possible, own: None })
+        let meter = Meter::of_daemon(Arc::default());
+        Ok(Self { client, unpooled, limit, config, is_tls_possible, meter, own: None })
     }
 
     /// The same client, but one that never asks the daemon that listens at `own`: an origin's
     /// redirect there would lead round in a circle.
     pub fn avoiding(self, own: SocketAddr) -> Self {
         Self { own: Some(own), ..self }
+    }
+
+    /// The same client, but one that counts every request it sends here: retries, redirects and
+    /// attempts beside others included.
+    pub fn counting(&self, meter: Meter) -> Self {
+        Self { meter, ..self.clone() }
     }
 
     /// One request, from the first wanted byte. An error status is an answer.
@@ -158,7 +152,9 @@ impl Origin {
     ) -> Result<OriginResponse, OriginError> {
         let mut headers = request.headers.clone();
         headers.remove(RANGE);
-        headers.remove(IF_RANGE);
+        if !matches!(request.wanted, Wanted::AsAsked(_)) {
+            headers.remove(IF_RANGE);
+        }
         headers.remove(ACCEPT_ENCODING);
         if let Some(range) = request.wanted.range_header(from) {
             headers.insert(RANGE, range);
@@ -166,9 +162,9 @@ impl Origin {
                 headers.insert(IF_RANGE, validator.as_header());
             }
         }
-        let mut trail = Trail::new(request.url.clone(), headers)?;
+        let mut trail = Trail::new(request.url.clone(), headers, request.cookies.clone(), now_s())?;
         let (mut inner, mut place) = self.ask(is_first, &request.method, &trail, deadline).await?;
-        while trail.follow(inner.status().as_u16(), inner.headers())? {
+        while trail.follow(inner.status().as_u16(), inner.headers(), now_s())? {
             drop(place);
             (inner, place) = self.ask(is_first, &request.method, &trail, deadline).await?;
         }
@@ -233,41 +229,6 @@ impl Origin {
         }
     }
 
-    /// Fetches a playlist whole, asking again when its end is missing.
-    pub async fn playlist(&self, request: &FetchRequest) -> Result<PlaylistAnswer, OriginError> {
-        let mut patience = Patience::new(&request.url);
-        loop {
-            let attempt = self.whole(request, patience.attempt + 1).await;
-            let failure = match &attempt {
-                Ok(answer) => status_failure(answer.status, &answer.headers),
-                Err(error) => Failure::Error { is_retryable: error.is_retryable() },
-            };
-            if !patience.has_more(failure).await {
-                return attempt;
-            }
-        }
-    }
-
-    /// One attempt of [`Origin::playlist`].
-    pub async fn playlist_once(
-        &self,
-        request: &FetchRequest,
-    ) -> Result<PlaylistAnswer, OriginError> {
-        self.whole(request, 1).await
-    }
-
-    async fn whole(
-        &self,
-        request: &FetchRequest,
-        attempt: u32,
-    ) -> Result<PlaylistAnswer, OriginError> {
-        let mut response = self.open(request).await?;
-        response.idle_timeout = retry::idle_limit(attempt, response.idle_timeout);
-        let body = response.collect(PLAYLIST_BYTES_MAX).await?;
-        let OriginResponse { final_url, status, headers, .. } = response;
-        Ok(PlaylistAnswer { final_url, status, headers, body })
-    }
-
     async fn ask(
         &self,
         is_first: bool,
@@ -293,6 +254,7 @@ impl Origin {
         let Some(place) = place else {
             return Err(OriginError::TimedOut { host, what: Waited::Connect });
         };
+        self.meter.add(|c| &c.origin_requests, 1);
         let client = if is_first { &self.client } else { &self.unpooled };
         let request =
             client.request(method.clone(), trail.url.clone()).headers(trail.headers.clone()).send();
@@ -302,6 +264,11 @@ impl Origin {
             Err(_) => Err(OriginError::TimedOut { host, what: Waited::Head }),
         }
     }
+}
+
+/// Seconds since 1970, which cookies reckon with.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn client(
@@ -325,33 +292,6 @@ fn client(
         .tcp_nodelay(true)
         .build()
         .map_err(|_| OriginError::NotSetUp)
-}
-
-/// Counts attempts and sleeps between them.
-struct Patience {
-    host: String,
-    began: Instant,
-    attempt: u32,
-}
-
-impl Patience {
-    fn new(url: &Url) -> Self {
-        Self { host: host_of(url), began: Instant::now(), attempt: 0 }
-    }
-
-    /// Sleeps and says true when it is worth asking again.
-    async fn has_more(&mut self, failure: Failure) -> bool {
-        self.attempt += 1;
-        match retry::decide(self.attempt, self.began.elapsed(), failure) {
-            Verdict::GiveUp => false,
-            Verdict::Retry(pause) => {
-                let (host, attempt) = (&self.host, self.attempt);
-                tracing::debug!(host, attempt, ?failure, "asking the origin again");
-                tokio::time::sleep(pause).await;
-                true
-            }
-        }
-    }
 }
 
 pub(super) fn status_failure(status: StatusCode, headers: &HeaderMap) -> Failure {

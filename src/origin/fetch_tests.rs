@@ -1,6 +1,7 @@
 //! Tests of `fetch` that need CA certificates of their own choice; the others are in `tests/it`.
 
 use super::*;
+use bytes::Bytes;
 use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -15,8 +15,6 @@ use http::{Method, StatusCode};
 pub struct Healing {
     origin: Origin,
     request: FetchRequest,
-    /// Bytes that were read before.
-    first: Option<Bytes>,
     /// None while the rest is asked for: an answer has a place among the requests to its host.
     answer: Option<OriginResponse>,
     /// How many bytes it has in all; `None`: it is not continued.
@@ -28,14 +26,8 @@ pub struct Healing {
 }
 
 impl Healing {
-    /// The body of `answer`, which came when `origin` was asked `request`; `first` was read of it
-    /// already.
-    pub fn new(
-        origin: Origin,
-        mut request: FetchRequest,
-        answer: OriginResponse,
-        first: Option<Bytes>,
-    ) -> Self {
+    /// The body of `answer`, which came when `origin` was asked `request`.
+    pub fn new(origin: Origin, mut request: FetchRequest, answer: OriginResponse) -> Self {
         let plan = plan(&request, &answer);
         let total = plan.as_ref().map(|(_, total)| *total);
         request.wanted = plan.map_or(Wanted::Whole, |(wanted, _)| wanted);
@@ -45,7 +37,7 @@ impl Healing {
         }
         let validator = Validator::from_headers(&answer.headers);
         let answer = Some(answer);
-        Self { origin, request, first, answer, total, validator, received: 0, continued_at: None }
+        Self { origin, request, answer, total, validator, received: 0, continued_at: None }
     }
 
     /// The next bytes; `None` at the end.
@@ -54,10 +46,9 @@ impl Healing {
     /// What broke it off, when it cannot be continued.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, OriginError> {
         loop {
-            let next = match (self.first.take(), &mut self.answer) {
-                (Some(first), _) => Ok(Some(first)),
-                (None, Some(answer)) => answer.chunk().await,
-                (None, None) => Ok(None),
+            let next = match &mut self.answer {
+                Some(answer) => answer.chunk().await,
+                None => Ok(None),
             };
             match next {
                 Ok(bytes) => {

@@ -5,10 +5,12 @@
 //! that names the host. Driven by the HTTP front (playlists, things passed through) and by the
 //! stream actor (segments).
 
+pub mod cookies;
 mod error;
 mod fetch;
 mod healing;
 mod limit;
+mod media;
 pub mod proxy;
 mod race;
 mod redirect;
@@ -17,13 +19,16 @@ mod resume;
 pub mod retry;
 mod target;
 mod tls;
+mod whole;
 
+pub use cookies::Cookies;
 pub use error::{OriginError, Waited};
-pub use fetch::{FetchRequest, Origin, PLAYLIST_BYTES_MAX, PlaylistAnswer};
+pub use fetch::{FetchRequest, Origin};
 pub use healing::Healing;
 pub use redirect::REDIRECTS_MAX;
 pub use response::OriginResponse;
 pub use resume::{SKIP_BYTES_MAX, Validator, Wanted};
+pub use whole::{Media, PLAYLIST_BYTES_MAX, PlaylistAnswer};
 
 use proxy::{HostProxy, Proxy};
 use std::time::Duration;

@@ -53,6 +53,12 @@ impl OriginResponse {
         }
     }
 
+    /// The next bytes, which stay the next; `None` at the end.
+    pub async fn peek(&mut self) -> Result<Option<&Bytes>, OriginError> {
+        self.first = self.chunk().await?;
+        Ok(self.first.as_ref())
+    }
+
     /// All that follows in one piece, as long as it is no more than `bytes_max`.
     pub async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, OriginError> {
         let too_large =

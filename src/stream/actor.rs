@@ -113,7 +113,7 @@ impl Actor {
             arriving: Arriving::new(arriving::Context {
                 budget: parts.budget.clone(),
                 attention: attention.clone(),
-                origin: parts.origin.clone(),
+                origin: parts.origin.counting(meter.clone()),
                 meter: meter.clone(),
                 events: download_events,
                 tasks: parts.tasks.clone(),

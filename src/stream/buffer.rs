@@ -16,6 +16,10 @@ use super::budget::Budget;
 use super::failure::Failure;
 use crate::ids::PlayerId;
 
+mod reader;
+
+pub use reader::Reader;
+
 /// Bytes by which a relayed segment's writer may be ahead of its slowest reader.
 pub const RELAY_WINDOW_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -68,6 +72,8 @@ struct State {
     is_relay: bool,
     readers: BTreeMap<u64, u64>,
     next_reader: u64,
+    /// Whose reader has left, but not the wish for all of it.
+    staying: Vec<PlayerId>,
     departed: Vec<Departure>,
 }
 
@@ -97,8 +103,7 @@ impl SegmentBuffer {
         state.next_reader += 1;
         state.readers.insert(id, 0);
         drop(state);
-        let changed = self.version.subscribe();
-        Some(Reader { buffer: self.clone(), id, player, position: 0, changed })
+        Some(Reader::new(self.clone(), id, player))
     }
 
     /// Appends bytes that belong at `at`; those of the origin are released, those of a peer wait
@@ -118,7 +123,7 @@ impl SegmentBuffer {
         state.retained += size;
         let is_enough = self.budget.take(size);
         if !is_enough || state.len > self.budget.segment_bytes_max() {
-            state.is_relay = true;
+            self.make_relay(&mut state);
         }
         if is_released {
             state.released = state.len;
@@ -140,7 +145,7 @@ impl SegmentBuffer {
     pub fn set_head(&self, head: Head) {
         let mut state = self.lock();
         if head.total.is_some_and(|total| total > self.budget.segment_bytes_max()) {
-            state.is_relay = true;
+            self.make_relay(&mut state);
         }
         state.head.get_or_insert(head);
         drop(state);
@@ -170,6 +175,7 @@ impl SegmentBuffer {
         if let Some(whole) = &whole {
             state.chunks = VecDeque::from([(0, whole.clone())]);
         }
+        self.see_off(&mut state, true);
         drop(state);
         self.version.send_replace(());
         whole
@@ -180,6 +186,7 @@ impl SegmentBuffer {
         let mut state = self.lock();
         if state.end.is_none() {
             state.end = Some(Err(failure));
+            self.see_off(&mut state, false);
         }
         drop(state);
         self.version.send_replace(());
@@ -260,6 +267,20 @@ impl SegmentBuffer {
         }
     }
 
+    fn make_relay(&self, state: &mut State) {
+        state.is_relay = true;
+        self.see_off(state, false);
+    }
+
+    /// Lets those go who stayed for the end: it is here, or is not worth it.
+    fn see_off(&self, state: &mut State, is_complete: bool) {
+        if !state.staying.is_empty() {
+            let gone = std::mem::take(&mut state.staying);
+            state.departed.extend(gone.into_iter().map(|player| Departure { player, is_complete }));
+            self.attention.notify_one();
+        }
+    }
+
     fn give_back(&self, state: &mut State) {
         self.budget.give_back(state.retained);
         state.retained = 0;
@@ -278,98 +299,6 @@ impl Drop for SegmentBuffer {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut *self.lock());
         self.give_back(&mut state);
-    }
-}
-
-/// One player's place in a segment that is arriving.
-#[derive(Debug)]
-pub struct Reader {
-    buffer: Arc<SegmentBuffer>,
-    id: u64,
-    player: PlayerId,
-    position: u64,
-    changed: watch::Receiver<()>,
-}
-
-impl Reader {
-    /// Whether it was the first to open the segment: the origin was asked on its behalf.
-    pub fn is_first(&self) -> bool {
-        self.id == 0
-    }
-
-    /// Waits for what can be known before the first byte.
-    ///
-    /// # Errors
-    /// The [`Failure`] when nothing could be had at all.
-    pub async fn head(&mut self) -> Result<Head, Failure> {
-        loop {
-            {
-                let state = self.buffer.lock();
-                match (&state.head, &state.end) {
-                    (Some(head), _) => return Ok(head.clone()),
-                    (None, Some(Err(failure))) => return Err(failure.clone()),
-                    (None, Some(Ok(()))) => return Err(Failure::Abandoned),
-                    (None, None) => {}
-                }
-            }
-            self.wait().await;
-        }
-    }
-
-    /// The next bytes, as many as are there; `None` at the end.
-    ///
-    /// # Errors
-    /// The [`Failure`] when the rest cannot be had.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        loop {
-            if let Some(outcome) = self.take_ready() {
-                return outcome;
-            }
-            self.wait().await;
-        }
-    }
-
-    fn take_ready(&mut self) -> Option<Result<Option<Bytes>, Failure>> {
-        let mut state = self.buffer.lock();
-        if self.position < state.released {
-            let index = state.chunks.partition_point(|(offset, _)| *offset <= self.position);
-            let (offset, chunk) = &state.chunks[index.checked_sub(1)?];
-            let released = usize::try_from(state.released - offset).unwrap_or(usize::MAX);
-            let from = usize::try_from(self.position - offset).unwrap_or(usize::MAX);
-            let bytes = chunk.slice(from..chunk.len().min(released));
-            self.position += bytes.len() as u64;
-            let position = self.position;
-            state.readers.insert(self.id, position);
-            self.buffer.trim(&mut state);
-            drop(state);
-            self.buffer.taken.notify_waiters();
-            return Some(Ok(Some(bytes)));
-        }
-        match &state.end {
-            Some(Ok(())) => Some(Ok(None)),
-            Some(Err(failure)) => Some(Err(failure.clone())),
-            None => None,
-        }
-    }
-
-    async fn wait(&mut self) {
-        // The sender lives in the buffer this reader holds, so the channel cannot close.
-        let _ = self.changed.changed().await;
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.buffer.lock();
-        state.readers.remove(&self.id);
-        let is_complete = state.end == Some(Ok(())) && self.position == state.len
-            || state.head.as_ref().and_then(|h| h.total).is_some_and(|t| self.position >= t);
-        let departure = Departure { player: self.player, is_complete };
-        state.departed.push(departure);
-        self.buffer.trim(&mut state);
-        drop(state);
-        self.buffer.taken.notify_waiters();
-        self.buffer.attention.notify_one();
     }
 }
 

@@ -139,3 +139,37 @@ async fn bytes_land_where_they_belong_or_nowhere() {
     buffer.append(4, Bytes::from_static(b"late"), true);
     assert_eq!(buffer.len(), 4);
 }
+
+#[tokio::test]
+async fn a_reader_may_leave_the_rest_to_others() {
+    for (bytes_max, end, expected) in
+        [(10, "complete", Some(true)), (10, "fail", Some(false)), (10, "relay", Some(false))]
+    {
+        let (buffer, _) = buffer(1000, 8);
+        let mut reader = buffer.reader(PLAYER).unwrap();
+        buffer.set_head(head(Some(6)));
+        buffer.append(0, Bytes::from_static(b"abc"), true);
+        assert_eq!(reader.next().await.unwrap().unwrap(), "abc");
+        reader.leave_to_others(bytes_max);
+        assert!(buffer.departed().is_empty(), "it is still wanted");
+        match end {
+            "complete" => drop(buffer.complete()),
+            "fail" => buffer.fail(Failure::Abandoned),
+            _ => buffer.append(3, Bytes::from_static(b"more than it said"), true),
+        }
+        let departed: Vec<_> = buffer.departed().iter().map(|d| d.is_complete).collect();
+        assert_eq!(departed, expected.into_iter().collect::<Vec<_>>(), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_large_or_of_unknown_size_is_not_left_to_others() {
+    for (total, bytes_max) in [(Some(6), 5), (None, 100), (Some(2000), 5000)] {
+        let (buffer, _) = buffer(1000, 1000);
+        let reader = buffer.reader(PLAYER).unwrap();
+        buffer.set_head(head(total));
+        reader.leave_to_others(bytes_max);
+        let departure = Departure { player: PLAYER, is_complete: false };
+        assert_eq!(buffer.departed(), [departure], "{total:?}");
+    }
+}

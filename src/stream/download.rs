@@ -65,7 +65,7 @@ pub struct Download {
     pub claimed: Option<u64>,
     /// The upstream client.
     pub origin: Origin,
-    /// Counts bytes and requests.
+    /// Counts bytes.
     pub meter: Meter,
     /// Where the news go. Bounded: a busy actor holds the download up.
     pub events: mpsc::Sender<DownloadEvent>,
@@ -122,7 +122,6 @@ impl Download {
     /// One request, its body appended to the buffer.
     async fn attempt(&self, validator: &mut Option<Validator>) -> Result<(), Trouble> {
         let from = self.buffer.len();
-        self.meter.add(|c| &c.origin_requests, 1);
         let is_after_peer = from > 0 && !self.buffer.has_released();
         let answer = self.origin.open_from(&self.request, from, validator.as_ref()).await;
         let mut answer = answer.map_err(|error| match error {

@@ -21,6 +21,11 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    /// The value of `Content-Length`.
+    pub fn header_length(&self) -> usize {
+        self.header("content-length").parse().unwrap()
+    }
+
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

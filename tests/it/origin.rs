@@ -153,6 +153,13 @@ impl State {
         if let Some(status) = mood.failure {
             return plain(status, "failing on command");
         }
+        let lacks = |(name, value): &(&str, String)| {
+            let sent = request.headers().get(*name).and_then(|sent| sent.to_str().ok());
+            !sent.is_some_and(|sent| sent.contains(value.as_str()))
+        };
+        if resource.needs.iter().any(lacks) {
+            return plain(403, "not for you");
+        }
         let has_tag = |(name, value): &(&str, String)| {
             *name == "etag"
                 && request.headers().get("if-none-match").is_some_and(|tag| tag == value)
@@ -175,7 +182,7 @@ impl State {
         let status = if range.is_some() { 206 } else { resource.status };
         let mut answer = Response::builder().status(status);
         for (name, value) in &resource.headers {
-            answer = answer.header(*name, value);
+            answer = answer.header(*name, value.replace("{n}", &mood.count.to_string()));
         }
         if resource.is_endless_redirect {
             answer = answer.header(LOCATION, format!("{path}?n={}", mood.count));

@@ -3,6 +3,7 @@
 
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource, pattern};
+use hlswarm::metrics::{Counters, Meter};
 use hlswarm::origin::{FetchRequest, Origin, OriginConfig, OriginError, Waited};
 use http::HeaderMap;
 use std::sync::Arc;
@@ -19,6 +20,18 @@ use url::Url;
 struct Manner {
     silence_s: u64,
     says: &'static str,
+    /// And ends the connection at once.
+    ends: bool,
+}
+
+impl Manner {
+    const fn new(silence_s: u64, says: &'static str) -> Self {
+        Self { silence_s, says, ends: false }
+    }
+
+    const fn ending(says: &'static str) -> Self {
+        Self { silence_s: 0, says, ends: true }
+    }
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -26,8 +39,8 @@ const HEAD_ONLY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
 const HALF: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh";
 const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const FORBIDDEN: &str = "HTTP/1.1 403 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-const HUNG: Manner = Manner { silence_s: 0, says: "" };
-const PROMPT: Manner = Manner { silence_s: 0, says: OK };
+const HUNG: Manner = Manner::new(0, "");
+const PROMPT: Manner = Manner::new(0, OK);
 
 /// An origin whose connections behave in turn as `manners` say, further ones as the last.
 struct Scripted {
@@ -37,7 +50,8 @@ struct Scripted {
 }
 
 impl Scripted {
-    async fn start(manners: &'static [Manner]) -> Self {
+    async fn start(manners: &[Manner]) -> Self {
+        let manners = manners.to_vec();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/a", listener.local_addr().unwrap()).parse().unwrap();
         let connections = Arc::<AtomicUsize>::default();
@@ -54,7 +68,9 @@ impl Scripted {
                     tokio::time::sleep(Duration::from_secs(manner.silence_s)).await;
                     let _ = socket.write_all(manner.says.as_bytes()).await;
                     // Held open until the other side has enough of it.
-                    let _ = socket.read(&mut request).await;
+                    if !manner.ends {
+                        let _ = socket.read(&mut request).await;
+                    }
                 });
             }
         });
@@ -79,8 +95,12 @@ impl Drop for Scripted {
 /// Asks patiently: status, or error, and how many seconds of virtual time it took.
 async fn ask(origin: &Scripted) -> (Result<u16, OriginError>, u64) {
     let began = Instant::now();
+    let counters = Arc::<Counters>::default();
     let client = Origin::new(&OriginConfig::default()).unwrap();
+    let client = client.counting(Meter::of_daemon(counters.clone()));
     let answer = client.open_patiently(&origin.request(), 0, None).await;
+    let asked = counters.snapshot().origin_requests;
+    assert_eq!(asked, origin.connections() as u64, "every attempt is counted, once");
     let status = match answer {
         Ok(mut answer) => {
             answer.collect(100).await.unwrap();
@@ -96,8 +116,8 @@ async fn a_hung_connection_does_not_keep_the_player_waiting() {
     for (manners, seconds) in [
         (&[HUNG, PROMPT][..], 3),
         (&[HUNG, HUNG, PROMPT], 6),
-        (&[Manner { silence_s: 0, says: HEAD_ONLY }, PROMPT], 3),
-        (&[HUNG, Manner { silence_s: 0, says: BUSY }, PROMPT], 3),
+        (&[Manner::new(0, HEAD_ONLY), PROMPT], 3),
+        (&[HUNG, Manner::new(0, BUSY), PROMPT], 3),
     ] {
         let origin = Scripted::start(manners).await;
         let (status, took) = ask(&origin).await;
@@ -106,9 +126,45 @@ async fn a_hung_connection_does_not_keep_the_player_waiting() {
     }
 }
 
+/// What goes wrong before an origin answers after all.
+const HEALED: [&[Manner]; 10] = [
+    &[Manner::new(0, BUSY), PROMPT],
+    &[Manner::new(0, BUSY), Manner::new(0, BUSY), Manner::new(0, BUSY), PROMPT],
+    &[Manner::new(5, OK)],
+    &[Manner::new(5, OK), Manner::new(5, OK)],
+    &[Manner::new(60, OK), PROMPT],
+    &[Manner::ending(""), PROMPT],
+    &[Manner::ending("HTTP/1.1 200 O"), PROMPT],
+    &[Manner::ending(HEAD_ONLY), PROMPT],
+    &[Manner::new(0, "HTTP/1.1 200 O"), PROMPT],
+    &[Manner::ending(""), Manner::new(0, BUSY), HUNG, PROMPT],
+];
+
+#[tokio::test(start_paused = true)]
+async fn what_will_succeed_brings_its_first_byte_before_players_give_up() {
+    for (kind, manners) in HEALED.iter().enumerate() {
+        let origin = Scripted::start(manners).await;
+        let (status, took) = ask(&origin).await;
+        assert!(status == Ok(200) && took < 8, "{kind}: {status:?} {took}");
+        let origin = Scripted::start(manners).await;
+        let (began, client) = (Instant::now(), Origin::new(&OriginConfig::default()).unwrap());
+        let list = client.playlist(&origin.request()).await.map(|answer| answer.body);
+        let took = began.elapsed().as_secs();
+        assert!(list.as_deref() == Ok(b"hi") && took < 8, "{kind}: {list:?} {took}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_with_one_address_of_two_dead_is_reached_at_the_other() {
+    let mut origin = Scripted::start(&[PROMPT]).await;
+    // The other address of that name is ::1, where nobody listens.
+    origin.url.set_host(Some("localhost")).unwrap();
+    assert_eq!(ask(&origin).await, (Ok(200), 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_is_merely_slow_is_waited_for_and_not_drowned() {
-    let origin = Scripted::start(&[Manner { silence_s: 35, says: OK }]).await;
+    let origin = Scripted::start(&[Manner::new(35, OK)]).await;
     let (status, took) = ask(&origin).await;
     assert_eq!((status, took), (Ok(200), 35));
     assert_eq!(origin.connections(), 3);
@@ -117,9 +173,9 @@ async fn an_origin_that_is_merely_slow_is_waited_for_and_not_drowned() {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_allows_one_connection_still_answers_on_it() {
     for refusal in [BUSY, FORBIDDEN, ""] {
-        let slow = Manner { silence_s: 20, says: OK };
-        let refusing = Manner { silence_s: 0, says: refusal };
-        let origin = Scripted::start(Box::leak(Box::new([slow, refusing]))).await;
+        let slow = Manner::new(20, OK);
+        let refusing = Manner::new(0, refusal);
+        let origin = Scripted::start(&[slow, refusing]).await;
         assert_eq!(ask(&origin).await, (Ok(200), 20));
     }
 }
@@ -135,7 +191,7 @@ async fn an_origin_that_never_answers_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_playlist_that_stops_in_the_middle_is_asked_for_again_in_time() {
-    let origin = Scripted::start(&[Manner { silence_s: 0, says: HALF }, PROMPT]).await;
+    let origin = Scripted::start(&[Manner::new(0, HALF), PROMPT]).await;
     let began = Instant::now();
     let client = Origin::new(&OriginConfig::default()).unwrap();
     let answer = client.playlist(&origin.request()).await.unwrap();
@@ -144,7 +200,7 @@ async fn a_playlist_that_stops_in_the_middle_is_asked_for_again_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_blocking_playlist_reload_is_asked_for_once() {
-    let mut origin = Scripted::start(&[Manner { silence_s: 12, says: OK }]).await;
+    let mut origin = Scripted::start(&[Manner::new(12, OK)]).await;
     origin.url.set_query(Some("_HLS_msn=7&_HLS_part=1"));
     assert_eq!(ask(&origin).await, (Ok(200), 12));
     assert_eq!(origin.connections(), 1);

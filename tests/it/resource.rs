@@ -75,6 +75,8 @@ pub struct Resource {
     pub head_gate: Option<Gate>,
     pub body_gate: Option<(usize, Gate)>,
     pub meter: Option<(usize, Gate)>,
+    /// Header and what has to be in it; 403 without.
+    pub needs: Vec<(&'static str, String)>,
     truncations: usize,
     failures: usize,
     failing: Option<Switch>,
@@ -105,6 +107,7 @@ impl Resource {
             head_gate: None,
             body_gate: None,
             meter: None,
+            needs: Vec::new(),
             truncations: 0,
             failures: 0,
             failing: None,
@@ -144,8 +147,15 @@ impl Resource {
         resource
     }
 
+    /// Adds a header; `{n}` in its value is how often the resource was asked for before.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Refuses who does not send a header with `value` in it.
+    pub fn needs(mut self, name: &'static str, value: &str) -> Self {
+        self.needs.push((name, value.to_owned()));
         self
     }
 

@@ -42,8 +42,11 @@ async fn keys_that_rotate_pass_by_and_their_segments_are_shared_as_they_are() {
         let list = Resource::playlist(&text).header("cache-control", "no-cache");
         origin.put("/l.m3u8", list);
         let answer = fetch(addr, &origin, "/l.m3u8", "").await;
-        assert_eq!(answer.text().replace(&format!("/http/{}/", origin.addr()), ""), text);
-        let (keys, segments) = (attributes(answer.text()), uris(answer.text()));
+        // Keys have whole URLs, segments paths.
+        let paths = answer.text().replace(&format!("\"http://{addr}/"), "\"/");
+        assert_ne!(paths, answer.text());
+        assert_eq!(paths.replace(&format!("/http/{}/", origin.addr()), ""), text);
+        let (keys, segments) = (attributes(&paths), uris(&paths));
         for ((key, segment), n) in keys.into_iter().zip(segments).zip(newest - 2..) {
             for times in 1..=2 {
                 let key = get(addr, key).await;
@@ -67,17 +70,18 @@ async fn keys_of_several_systems_stay_untouched_or_lead_through_the_daemon() {
         KEYFORMAT=\"com.apple.streamingkeydelivery\",KEYFORMATVERSIONS=\"1\"\n\
         #EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI=\"data:text/plain;base64,AAAA\",\
         KEYFORMAT=\"urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed\"\n\
-        #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"HERE/key?id=1&rot=0\",\
+        #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"HOSTHERE/key?id=1&rot=0\",\
         IV=0x9c7db8778570d05c3177c349fd9236aa,KEYFORMAT=\"identity\"\n\
         #EXT-X-MAP:URI=\"HERE/init.mp4\"\n#EXTINF:6,\nHERE/0.m4s\n#EXT-X-ENDLIST\n";
-    origin.put("/l.m3u8", Resource::playlist(&text.replace("HERE", "")));
+    origin.put("/l.m3u8", Resource::playlist(&text.replace("HOST", "").replace("HERE", "")));
     origin.put("/key", Resource::new("application/octet-stream", vec![7; 16]));
     origin.put("/init.mp4", Resource::new("video/mp4", pattern(100, 9)));
     origin.put("/0.m4s", Resource::new("video/mp4", pattern(LEN, 1)));
     let addr = daemon.local_addr();
     let answer = fetch(addr, &origin, "/l.m3u8", "").await;
     let led = format!("/http/{}", origin.addr());
-    assert_eq!(answer.text(), text.replace("HERE", &led));
+    let wanted = text.replace("HOST", &format!("http://{addr}")).replace("HERE", &led);
+    assert_eq!(answer.text(), wanted);
     for (path, body, sources) in [
         ("/key?id=1&rot=0", vec![7; 16], [BYPASS; 2]),
         ("/init.mp4", pattern(100, 9).to_vec(), [BYPASS; 2]),

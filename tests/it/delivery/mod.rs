@@ -1,13 +1,17 @@
 //! How playlists reach players: through which links, in which form, how fresh.
 
 mod alternates;
+mod channels;
+mod cookies;
 mod encodings;
 mod identity;
+mod kinds;
 mod links;
 mod lists;
 mod live;
 mod low_latency;
 mod odd_segments;
+mod ranges;
 mod transitions;
 
 use hlswarm::config::Config;
