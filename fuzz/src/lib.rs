@@ -1,13 +1,7 @@
 //! The pure files that the fuzz targets try, and what must hold for every input.
 //!
 //! The files are compiled here a second time, not taken from the library, so that no socket or
-//! crypto code has to be built with a sanitizer. From the repository's root, with
-//! `RUSTC_BOOTSTRAP=1` where the toolchain is stable:
-//!
-//! ```text
-//! cargo fuzz run rewrite fuzz/corpus/rewrite tests/data/playlists -- \
-//!     -dict=fuzz/hls.dict -max_total_time=60
-//! ```
+//! crypto code has to be built for it. `tests/fuzz.sh` runs them.
 
 #[path = "../../src/ids.rs"]
 pub mod ids;
@@ -30,7 +24,7 @@ pub fn check_rewrite(bytes: &[u8]) {
     let Ok(text) = playlist::check(bytes) else { return };
     let base = base();
     let imported = Definitions::default();
-    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None };
+    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None, segments: None };
     let Ok(ours) = rewrite(&text, &context) else { return };
     let definitions = playlist::definitions(&text, &base, &imported);
     let (mut rest, mut copied) = (ours.as_str(), 0);

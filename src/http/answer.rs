@@ -21,6 +21,7 @@ use super::proxy::{self, Place};
 use super::reload::Playlists;
 use super::route::{Route, route};
 use super::session::{self, Sessions};
+use super::sniff::Sniffed;
 use super::status::{self, Status};
 use crate::origin::Origin;
 use crate::playlist::proxy_url;
@@ -41,6 +42,8 @@ pub struct Front {
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
     delays: Mutex<Delays>,
+    /// What segments with unusual names are.
+    pub sniffed: Sniffed,
 }
 
 impl Front {
@@ -60,6 +63,7 @@ impl Front {
             playlists: Playlists::default(),
             sessions: Mutex::default(),
             delays: Mutex::new(Delays::new(delay)),
+            sniffed: Sniffed::default(),
         }
     }
 
@@ -173,8 +177,16 @@ fn place(front: &Front, target: &str) -> Result<Place, Problem> {
         }
         None => (String::new(), None, target),
     };
-    let url = proxy_url::parse(target).map_err(|error| Problem::bad_url(error.to_string()))?;
-    Ok(Place { url, prefix, carried })
+    let parse = |target: &str| {
+        proxy_url::parse(target).map_err(|error| Problem::bad_url(error.to_string()))
+    };
+    // Not every player of a channel list takes the headers behind the bar off and sends them.
+    if let Some((target, headers)) = session::behind_bar(target).filter(|_| carried.is_none()) {
+        let url = parse(target)?;
+        let prefix = play::prefix(front, headers.clone())?;
+        return Ok(Place { url, prefix, carried: Some(Arc::new(headers)) });
+    }
+    Ok(Place { url: parse(target)?, prefix, carried })
 }
 
 fn delete_cache(front: &Front, url: Option<String>) -> Response<Body> {

@@ -23,6 +23,7 @@ pub mod route;
 mod segment;
 pub mod server;
 pub mod session;
+mod sniff;
 pub mod status;
 mod user_info;
 

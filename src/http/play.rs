@@ -67,7 +67,7 @@ fn web_url(text: &str) -> Result<Url, Problem> {
 }
 
 /// What paths begin with under which these headers are sent; nothing where there are none.
-fn prefix(front: &Front, headers: HeaderMap) -> Result<String, Problem> {
+pub fn prefix(front: &Front, headers: HeaderMap) -> Result<String, Problem> {
     if headers.is_empty() {
         return Ok(String::new());
     }

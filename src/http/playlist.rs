@@ -23,7 +23,9 @@ use super::held::{Content, Fetched};
 use super::proxy::{self, Asked};
 use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
+use super::sniff;
 use crate::origin::OriginResponse;
+use crate::playlist::proxy_url::Suffix;
 use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
 use crate::stream::StreamHandle;
 
@@ -63,8 +65,9 @@ async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<B
         return response;
     }
     let behind = Behind::settle(front, asked, &fetched).await;
+    let segments = sniff::segments(front, asked, &fetched).await;
     let show = behind.as_ref().map(|behind| behind.show);
-    let Shown { text, last, held_back } = match rewritten(asked, fetched, show).await {
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, show, segments).await {
         Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
@@ -145,6 +148,7 @@ async fn rewritten(
     asked: &Asked,
     fetched: Arc<Fetched>,
     show: Option<Show>,
+    segments: Option<Suffix>,
 ) -> Result<Shown, String> {
     let prefix = prefix(asked, &fetched).to_owned();
     let base = asked.base(&fetched.answer.final_url);
@@ -157,6 +161,7 @@ async fn rewritten(
             imported: &fetched.imported,
             prefix: &prefix,
             host: host.as_deref(),
+            segments,
         };
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);

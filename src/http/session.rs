@@ -40,6 +40,10 @@ const NOT_HEADERS: [&str; 12] = [
     "acceptencoding",
 ];
 
+/// Headers that channel lists put behind a bar.
+const USUAL_HEADERS: [&str; 6] =
+    ["authorization", "cookie", "origin", "referer", "user-agent", "x-forwarded-for"];
+
 /// The sessions of the daemon.
 #[derive(Debug)]
 pub struct Sessions {
@@ -100,6 +104,19 @@ pub fn split(target: &str) -> Option<(&str, &str)> {
     let (id, proxied) = rest.split_at(rest.find('/')?);
     let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (!id.is_empty() && id.bytes().all(is_id)).then_some((id, proxied))
+}
+
+/// A request target without the headers that a channel list has put behind a bar, and those. A bar
+/// may be part of an origin's path: what follows has to look like headers that such lists have.
+pub fn behind_bar(target: &str) -> Option<(&str, HeaderMap)> {
+    let bars = ["|", "%7C", "%7c"].into_iter();
+    let (at, len) = bars.filter_map(|bar| Some((target.find(bar)?, bar.len()))).min()?;
+    let options = target[at + len..].replace("%3D", "=").replace("%26", "&");
+    let (_, headers) = carried(&format!("|{options}"), &[]);
+    let is_usual = |name: &str| USUAL_HEADERS.contains(&name);
+    let first = options.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    (!headers.is_empty() && is_usual(first.trim_start_matches('!')))
+        .then_some((&target[..at], headers))
 }
 
 /// A URL without the options that Kodi takes behind a bar, and the headers among those and the
@@ -165,6 +182,20 @@ mod tests {
         assert_eq!(split(&format!("{}/http/h/", prefix("id"))), Some(("id", "/http/h/")));
         for other in ["/s/", "/s/id", "/s//http/h/", "/s/a.b/http/h/", "/https/h/s/", "/x", ""] {
             assert_eq!(split(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_bar_is_taken_for_headers_only_where_it_is_some() {
+        let agent = map(&[("user-agent", "TV 1")]);
+        for target in ["/http/h/a.ts|User-Agent=TV%201", "/http/h/a.ts%7CUser-Agent%3DTV+1"] {
+            assert_eq!(behind_bar(target), Some(("/http/h/a.ts", agent.clone())), "{target}");
+        }
+        let two = map(&[("user-agent", "TV"), ("referer", "http://r/")]);
+        let target = "/http/h/a.ts?x=1|User-Agent=TV&Referer=http://r/";
+        assert_eq!(behind_bar(target), Some(("/http/h/a.ts?x=1", two)));
+        for other in ["/http/h/a.ts", "/http/h/a|b.ts", "/http/h/a%7Cb=1", "/http/h/a|seekable=0"] {
+            assert_eq!(behind_bar(other), None, "{other}");
         }
     }
 

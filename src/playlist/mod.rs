@@ -12,6 +12,7 @@ mod normalise;
 pub mod parse;
 pub mod proxy_url;
 pub mod rewrite;
+pub mod sniff;
 pub mod text;
 pub mod timeline;
 

@@ -35,8 +35,14 @@ pub enum Suffix {
     M4s,
     /// MP4.
     Mp4,
-    /// Packed audio.
+    /// Packed audio: AAC in ADTS.
     Aac,
+    /// Packed audio: AC-3.
+    Ac3,
+    /// Packed audio: E-AC-3.
+    Ec3,
+    /// Packed audio: MPEG audio.
+    Mp3,
     /// Subtitles.
     Vtt,
     /// Playlist.
@@ -47,8 +53,18 @@ pub enum Suffix {
 
 impl Suffix {
     /// Every kind of suffix.
-    pub const ALL: [Self; 7] =
-        [Self::Ts, Self::M4s, Self::Mp4, Self::Aac, Self::Vtt, Self::M3u8, Self::Key];
+    pub const ALL: [Self; 10] = [
+        Self::Ts,
+        Self::M4s,
+        Self::Mp4,
+        Self::Aac,
+        Self::Ac3,
+        Self::Ec3,
+        Self::Mp3,
+        Self::Vtt,
+        Self::M3u8,
+        Self::Key,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +72,9 @@ impl Suffix {
             Self::M4s => "~.m4s",
             Self::Mp4 => "~.mp4",
             Self::Aac => "~.aac",
+            Self::Ac3 => "~.ac3",
+            Self::Ec3 => "~.ec3",
+            Self::Mp3 => "~.mp3",
             Self::Vtt => "~.vtt",
             Self::M3u8 => "~.m3u8",
             Self::Key => "~.key",

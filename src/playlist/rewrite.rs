@@ -39,6 +39,8 @@ pub struct Context<'a> {
     /// lists know no others, and Kodi's inputstream.adaptive 20 takes the path of a key for a URL;
     /// without a host these are paths too.
     pub host: Option<&'a str>,
+    /// What its segments are, where that was found out.
+    pub segments: Option<Suffix>,
 }
 
 /// The checked playlist `text` with local paths for its URIs.
@@ -46,7 +48,7 @@ pub struct Context<'a> {
 /// The paths begin with `/`, so they are valid under whatever host and form of URL the player
 /// used to reach this daemon.
 pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist> {
-    let Context { base, imported, prefix, host } = *context;
+    let Context { base, imported, prefix, host, segments } = *context;
     let definitions = define::definitions(text, base, imported);
     let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
     splice(text, |uri, kind| {
@@ -61,7 +63,8 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         let Some(url) = target(base, uri, kind, &definitions) else { return Ok(None) };
         let host = host.filter(|_| needs_host(kind));
         let scheme = host.map_or("", |_| "http://");
-        let path = proxy_url::local_path(&url, suffix(&url, kind, has_init));
+        let otherwise = if has_init { Suffix::M4s } else { segments.unwrap_or(Suffix::Ts) };
+        let path = proxy_url::local_path(&url, suffix(&url, kind, otherwise));
         let local = [scheme, host.unwrap_or_default(), prefix, &path].concat();
         url_bytes += local.len();
         if url_bytes > REWRITTEN_BYTES_MAX {
@@ -114,21 +117,31 @@ fn named_value(written: &str, base: &Url) -> Option<String> {
     Some(format!("NAME=\"{name}\",VALUE=\"{value}\""))
 }
 
-fn suffix(url: &Url, kind: UriKind, has_init: bool) -> Option<Suffix> {
-    let (accepted, suffix): (&[&str], Suffix) = match kind {
+/// The suffix that a URL needs; `otherwise` is what a segment is whose name players refuse.
+fn suffix(url: &Url, kind: UriKind, otherwise: Suffix) -> Option<Suffix> {
+    match kind {
         UriKind::Segment | UriKind::Part | UriKind::PreloadHint | UriKind::Prefetch => {
-            (&SEGMENT_EXTENSIONS, if has_init { Suffix::M4s } else { Suffix::Ts })
+            (!is_accepted_segment(url)).then_some(otherwise)
         }
         UriKind::Variant
         | UriKind::Rendition
         | UriKind::IFramePlaylist
-        | UriKind::RenditionReport => (&PLAYLIST_EXTENSIONS, Suffix::M3u8),
-        _ => return None,
-    };
+        | UriKind::RenditionReport => {
+            (!has_extension(url, &PLAYLIST_EXTENSIONS)).then_some(Suffix::M3u8)
+        }
+        _ => None,
+    }
+}
+
+/// Whether players take a URL for one of a segment.
+pub fn is_accepted_segment(url: &Url) -> bool {
+    has_extension(url, &SEGMENT_EXTENSIONS)
+}
+
+fn has_extension(url: &Url, accepted: &[&str]) -> bool {
     let name = url.path().rsplit('/').next().unwrap_or_default();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let is_accepted = accepted.iter().any(|known| extension.eq_ignore_ascii_case(known));
-    (!is_accepted).then_some(suffix)
+    accepted.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

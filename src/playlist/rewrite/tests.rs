@@ -37,7 +37,7 @@ fn imported() -> Definitions {
 }
 
 fn ours(text: &str, base: &Url, imported: &Definitions) -> Result<String, NotAPlaylist> {
-    rewrite(text, &Context { base, imported, prefix: "", host: Some(HOST) })
+    rewrite(text, &Context { base, imported, prefix: "", host: Some(HOST), segments: None })
 }
 
 fn ours_alone(text: &str) -> String {
@@ -147,7 +147,8 @@ fn assets_are_absolute_and_a_preload_names_its_target() {
     assert_eq!(ours_alone(text).matches(asset).count(), 2);
     let base = base("p.m3u8");
     let imported = Definitions::default();
-    let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None };
+    let context =
+        Context { base: &base, imported: &imported, prefix: "/s/1", host: None, segments: None };
     let without_host = rewrite(text, &context).unwrap();
     assert_eq!(without_host.matches("\"/s/1/https/ads.example/a\"").count(), 2);
 }

@@ -60,6 +60,23 @@ async fn headers_behind_the_bar_of_a_list_are_sent_for_its_channels() {
 }
 
 #[tokio::test]
+async fn headers_behind_the_bar_of_a_channel_are_sent_though_the_player_does_not() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    let media = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n";
+    origin.put("/one.m3u8", Resource::playlist(media));
+    origin.put("/a.ts", Resource::ts(100, 1));
+    let addr = daemon.local_addr();
+    for bar in ["|", "%7C"] {
+        let target = ask::path(&origin.url("/one.m3u8")) + bar + "User-Agent=TV%2F1";
+        let playlist = get(addr, &target).await;
+        let segment = super::uris(playlist.text())[0];
+        assert_eq!(get(addr, segment).await.status, 200, "{segment}");
+        assert!(!playlist.text().contains("TV"), "{}", playlist.text());
+    }
+    assert!(origin.requests().iter().all(|seen| seen.header("user-agent") == "TV/1"));
+}
+
+#[tokio::test]
 async fn what_is_no_list_is_told() {
     let (origin, daemon) = (TestOrigin::start().await, daemon().await);
     origin.put("/list", Resource::new("text/html", "<html>log in</html>"));

@@ -12,6 +12,7 @@ mod live;
 mod low_latency;
 mod odd_segments;
 mod ranges;
+mod suffixes;
 mod transitions;
 
 use hlswarm::config::Config;
