@@ -31,6 +31,23 @@ impl Verdict {
     }
 }
 
+/// What stands above the table.
+const HEAD: &str = "\
+# Streams and players
+
+Written by the player tests (`UPDATE=1 cargo test --test players matrix`), which play every stream
+in every player twice: directly from the origin, and through the daemon.
+
+- **yes**: it plays directly, and through the daemon with the same streams, duration and number of
+  frames (one more or less), of VOD also the same content where the player tells it; nothing went
+  around the daemon.
+- **healed**: the player cannot play it directly, but all of it through the daemon.
+- **–**: it plays in neither way, and no further through the daemon's fault.
+
+A test beside it compares every byte of every stream with the origin's.
+
+| stream |";
+
 /// Prints the table; fails where anything is broken or not as `docs/players.md` says.
 pub fn check(cells: &[(&Kind, Player, Verdict)]) {
     let text = render(cells);
@@ -58,14 +75,7 @@ pub fn check(cells: &[(&Kind, Player, Verdict)]) {
 }
 
 fn render(cells: &[(&Kind, Player, Verdict)]) -> String {
-    let mut text = "# Streams and players\n\n\
-        Written by the player tests (`UPDATE=1 cargo test --test players matrix`), which play every\n\
-        stream in every player twice: directly from the origin, and through the daemon.\n\n\
-        - **yes**: it plays directly, and through the daemon with the same streams, duration and\n  \
-        number of frames; nothing went around the daemon.\n\
-        - **healed**: the player cannot play it directly, but all of it through the daemon.\n\
-        - **–**: it plays in neither way.\n\n| stream |"
-        .to_owned();
+    let mut text = HEAD.to_owned();
     for player in PLAYERS {
         let _ = write!(text, " {} |", player.name());
     }
