@@ -30,6 +30,8 @@ use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
 use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+/// Of a list of channels: called the other, VLC takes it for a stream.
+const CHANNEL_LIST_TYPE: &str = "audio/x-mpegurl";
 
 /// Answers with the playlist at a URL.
 pub async fn serve(front: &Arc<Front>, asked: &Asked) -> Response<Body> {
@@ -92,7 +94,11 @@ fn head(asked: &Asked, fetched: &Fetched, was_held: bool) -> HeaderMap {
         prefix(asked, fetched),
         BodyIs::Ours,
     );
-    head.insert(CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
+    let kind = match fetched.content {
+        Content::Text(Err(NotAPlaylist::ChannelList)) => CHANNEL_LIST_TYPE,
+        _ => PLAYLIST_TYPE,
+    };
+    head.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     // Players of low-latency streams reckon with it.
     let age_s = fetched.age(Instant::now().into_std()).as_secs();
     if was_held || age_s > 0 {

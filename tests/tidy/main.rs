@@ -206,6 +206,33 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What the README says is supported is what tests show: each row of its table names some, in a
+/// comment, as `file::function`.
+#[test]
+fn what_the_readme_claims_is_tested() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let section = readme.split("\n## What it does\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let files = rust_files(&["src", "tests"]);
+    let mut faults = Vec::new();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| -"));
+    for row in rows.filter(|row| !row.trim_matches(['|', ' ']).is_empty()) {
+        let tests = row.split("<!--").nth(1).and_then(|rest| rest.split("-->").next());
+        let names: Vec<_> = tests.unwrap_or_default().split(',').map(str::trim).collect();
+        for name in names {
+            let (module, function) = name.split_once("::").unwrap_or(("", name));
+            let is_there = |file: &Source| {
+                file.path.ends_with(&format!("/{module}.rs"))
+                    && file.text.contains(&format!("fn {function}("))
+            };
+            if !files.iter().any(is_there) {
+                faults.push(format!("README.md: no test {name:?} for: {row:.60}"));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
 fn rust_files(directories: &[&str]) -> Vec<Source> {
     let mut paths: Vec<PathBuf> = directories.iter().map(|name| root().join(name)).collect();
     let mut found = BTreeSet::new();

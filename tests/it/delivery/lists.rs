@@ -40,6 +40,7 @@ async fn every_channel_leads_through_the_daemon_and_all_else_stays() {
         for target in targets {
             let answer = get(addr, &target).await;
             assert_eq!((answer.status, answer.text()), (200, expected.as_str()), "{target}");
+            assert_eq!(answer.header("content-type"), "audio/x-mpegurl");
         }
     }
 }
