@@ -4,6 +4,7 @@
 //! comments, unknown tags and line endings stay. It hides no segments. A URI with a variable that
 //! is not defined stays as it is. `http/playlist` drives it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use url::Url;
 
@@ -51,7 +52,10 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
     let Context { base, imported, prefix, host, segments } = *context;
     let definitions = define::definitions(text, base, imported);
     let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
+    let lists = asset_lists(text);
     splice(text, |uri, kind| {
+        // What is to be loaded ahead has to be called as where it is used.
+        let kind = if lists.contains(uri) { UriKind::AssetList } else { kind };
         if kind == UriKind::QueryParameter {
             return Ok(named_value(uri, base));
         }
@@ -73,6 +77,11 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         // A path that we would refuse ourselves is no help to the player.
         Ok((local.len() <= URL_BYTES_MAX).then_some(local))
     })
+}
+
+fn asset_lists(text: &str) -> BTreeSet<&str> {
+    let lists = lines::uris(text).filter(|uri| uri.kind == UriKind::AssetList);
+    lists.map(|uri| &text[uri.range]).collect()
 }
 
 fn splice(
@@ -97,7 +106,7 @@ fn splice(
 }
 
 fn needs_host(kind: UriKind) -> bool {
-    matches!(kind, UriKind::Interstitial | UriKind::Channel | UriKind::Key)
+    matches!(kind, UriKind::Interstitial | UriKind::AssetList | UriKind::Channel | UriKind::Key)
 }
 
 /// What the daemon would fetch for a URI; `None` leaves the URI as it is.
@@ -129,6 +138,7 @@ fn suffix(url: &Url, kind: UriKind, otherwise: Suffix) -> Option<Suffix> {
         | UriKind::RenditionReport => {
             (!has_extension(url, &PLAYLIST_EXTENSIONS)).then_some(Suffix::M3u8)
         }
+        UriKind::AssetList => Some(Suffix::Assets),
         _ => None,
     }
 }
