@@ -43,6 +43,8 @@ pub enum Manner {
     Live,
     /// A list that grows by a segment each second, and ends.
     Event,
+    /// A low-latency origin of its own: parts each fifth of a second, and blocking reload.
+    LowLatency,
 }
 
 /// A stream of the matrix.
@@ -61,7 +63,29 @@ pub struct Kind {
 impl Kind {
     /// Whether time passes in it.
     pub fn is_live(&self) -> bool {
-        matches!(self.manner, Manner::Live | Manner::Event)
+        matches!(self.manner, Manner::Live | Manner::Event | Manner::LowLatency)
+    }
+
+    /// Whether what keeps players from playing it directly is what the daemon makes good.
+    pub fn is_healed(&self) -> bool {
+        let by_origin = [
+            Manner::Cookies,
+            Manner::Referer,
+            Manner::UserAgent,
+            Manner::BasicAuth,
+            Manner::Redirects,
+            Manner::Retry,
+        ];
+        let by_playlist = [
+            Manner::Pictures,
+            Manner::Bare,
+            Manner::BarePlaylist,
+            Manner::Gzip,
+            Manner::Mark,
+            Manner::Slashes,
+            Manner::Define,
+        ];
+        by_origin.contains(&self.manner) || by_playlist.contains(&self.manner)
     }
 
     /// Frames a player shows that shows everything; of a live stream at least.
@@ -85,6 +109,7 @@ pub const KINDS: &[Kind] = &[
     kind("discontinuity, program date time", "discontinuity", "index.m3u8", Manner::Plain),
     kind("live, sliding window", "long", "index.m3u8", Manner::Live),
     kind("live, EVENT", "long", "index.m3u8", Manner::Event),
+    kind("live, low latency", "low-latency", "master.m3u8", Manner::LowLatency),
     kind("tokens that change", "ts", "index.m3u8", Manner::Tokens),
     kind("cookies", "multi", "master.m3u8", Manner::Cookies),
     kind("Referer wanted", "multi", "master.m3u8", Manner::Referer),

@@ -14,7 +14,7 @@ pub const LIVE_S: u32 = 10;
 pub const FRAMES_PER_S: u64 = 25;
 
 /// Changes whenever the making below does, so that media of an older checkout are not used.
-const EDITION: &str = "4";
+const EDITION: &str = "5";
 
 /// The directory with the media.
 pub fn directory() -> &'static Path {
@@ -62,10 +62,24 @@ fn make(root: &Path) {
          high/index.m3u8\n",
     )
     .unwrap();
+    make_low_latency(root);
     rotate_keys(root);
     protect(root);
     make_alternates(root);
     make_discontinuity(root);
+}
+
+/// One fragmented file, whose fragments are the parts of a low-latency stream.
+fn make_low_latency(root: &Path) {
+    let directory = root.join("low-latency");
+    fs::create_dir_all(&directory).unwrap();
+    let mut command = encoder(&directory, LIVE_S);
+    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]);
+    command.args(["-pix_fmt", "yuv420p", "-profile:v", "baseline", "-threads", "1", "-bf", "0"]);
+    command.args(["-b:v", "200k", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0"]);
+    command.args(["-c:a", "aac", "-b:a", "64k", "-ac", "1", "-frag_duration", "200000"]);
+    command.args(["-movflags", "+empty_moov+default_base_moof+frag_keyframe", "all.mp4"]);
+    run(command);
 }
 
 /// A test picture and tone with a key frame every second.

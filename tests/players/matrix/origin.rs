@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::kinds::{KINDS, Kind};
+use super::kinds::{KINDS, Kind, Manner};
+use super::low_latency::LowLatency;
 use super::serve::{self, Asked, Reply};
 
 /// How long a connection may be idle.
@@ -40,6 +41,8 @@ pub struct Run {
     pub asked: BTreeSet<String>,
     /// Playlists that have been given out.
     pub editions: u32,
+    /// What answers instead of us.
+    low_latency: Option<Arc<LowLatency>>,
     /// What came in, and whether through the daemon.
     log: Vec<(String, bool)>,
 }
@@ -66,7 +69,9 @@ impl Origin {
         let index = KINDS.iter().position(|known| known.name == kind.name).unwrap();
         let mut runs = self.shared.runs.lock().unwrap();
         let id = runs.len() as u32;
-        runs.insert(id, Run { kind: index, ..Run::default() });
+        let is_low_latency = kind.manner == Manner::LowLatency;
+        let low_latency = is_low_latency.then(|| Arc::new(LowLatency::start()));
+        runs.insert(id, Run { kind: index, low_latency, ..Run::default() });
         let user = serve::user_info(kind.manner);
         let name = serve::first_name(kind);
         (id, format!("http://{user}127.0.0.1:{}/r{id}/{name}", self.ports[0]))
@@ -121,7 +126,10 @@ fn converse(
     socket.set_nodelay(true)?;
     let mut reader = BufReader::new(socket.try_clone()?);
     while let Some(asked) = read(&mut reader)? {
-        let reply = answer(&asked, shared, ports, is_daemon);
+        let reply = match answer(&asked, shared, ports, is_daemon) {
+            Answer::Ours(reply) => reply,
+            Answer::Of(origin, name) => return origin.relay(&asked, &name, socket),
+        };
         let is_kept = reply.length_is_told && !asked.is_last;
         write(socket, &asked, &reply, is_kept)?;
         if !is_kept {
@@ -160,19 +168,29 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
     Ok(Some(asked))
 }
 
-fn answer(asked: &Asked, shared: &Shared, ports: [u16; 3], is_daemon: bool) -> Reply {
+/// Who answers a request.
+enum Answer {
+    Ours(Reply),
+    /// A low-latency origin, asked for that name.
+    Of(Arc<LowLatency>, String),
+}
+
+fn answer(asked: &Asked, shared: &Shared, ports: [u16; 3], is_daemon: bool) -> Answer {
     let mut runs = shared.runs.lock().unwrap();
     let run = asked.path.strip_prefix("/r").and_then(|rest| rest.split_once('/'));
     let Some((id, name)) = run.and_then(|(id, name)| Some((id.parse::<u32>().ok()?, name))) else {
-        return Reply::status(404);
+        return Answer::Ours(Reply::status(404));
     };
-    let Some(run) = runs.get_mut(&id) else { return Reply::status(404) };
+    let Some(run) = runs.get_mut(&id) else { return Answer::Ours(Reply::status(404)) };
     if asked.method == "OPTIONS" {
-        return Reply::status(204);
+        return Answer::Ours(Reply::status(204));
     }
     run.log.push((asked.path.clone(), is_daemon));
+    if let Some(low_latency) = &run.low_latency {
+        return Answer::Of(low_latency.clone(), name.to_owned());
+    }
     let place = serve::Place { kind: &KINDS[run.kind], run: id, ports: [ports[0], ports[1]] };
-    serve::serve(asked, name, &place, run)
+    Answer::Ours(serve::serve(asked, name, &place, run))
 }
 
 fn write(mut socket: &TcpStream, asked: &Asked, reply: &Reply, is_kept: bool) -> io::Result<()> {

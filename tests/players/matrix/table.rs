@@ -50,7 +50,9 @@ A test beside it compares every byte of every stream with the origin's.
 
 /// Prints the table; fails where anything is broken or not as `docs/players.md` says.
 pub fn check(cells: &[(&Kind, Player, Verdict)]) {
-    let text = render(cells);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/players.md");
+    let known = fs::read_to_string(&path).unwrap_or_default();
+    let text = render(cells, &known);
     println!("{text}");
     let broken: Vec<_> = cells
         .iter()
@@ -60,12 +62,11 @@ pub fn check(cells: &[(&Kind, Player, Verdict)]) {
         })
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/players.md");
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, &text).unwrap();
+        return;
     }
-    let known = fs::read_to_string(&path).unwrap_or_default();
     let changed: Vec<_> = text.lines().filter(|line| !known.lines().any(|k| k == *line)).collect();
     assert!(
         text == known,
@@ -74,7 +75,8 @@ pub fn check(cells: &[(&Kind, Player, Verdict)]) {
     );
 }
 
-fn render(cells: &[(&Kind, Player, Verdict)]) -> String {
+/// The table; what was not run is as it was.
+fn render(cells: &[(&Kind, Player, Verdict)], known: &str) -> String {
     let mut text = HEAD.to_owned();
     for player in PLAYERS {
         let _ = write!(text, " {} |", player.name());
@@ -83,10 +85,13 @@ fn render(cells: &[(&Kind, Player, Verdict)]) -> String {
     text += &" --- |".repeat(PLAYERS.len());
     for kind in KINDS {
         let _ = write!(text, "\n| {} |", kind.name);
+        let row = known.lines().find(|line| line.starts_with(&format!("| {} |", kind.name)));
+        let mut before = row.unwrap_or_default().split(" | ").skip(1);
         for player in PLAYERS {
+            let before = before.next().map_or("?", |mark| mark.trim_end_matches(" |"));
             let is_it =
                 |cell: &&(&Kind, Player, Verdict)| cell.0.name == kind.name && cell.1 == player;
-            let mark = cells.iter().find(is_it).map_or("?", |cell| cell.2.mark());
+            let mark = cells.iter().find(is_it).map_or(before, |cell| cell.2.mark());
             let _ = write!(text, " {mark} |");
         }
     }

@@ -262,6 +262,8 @@ fn streamlink(url: &str, seat: &Seat<'_>) -> Seen {
     fs::create_dir_all(&home).unwrap();
     let mut command = Command::new("streamlink");
     command.env("HOME", &home).args(["--loglevel", "error", "--force"]);
+    // What is in its buffer when a rendition has ended never gets to its muxer.
+    command.args(["--ringbuffer-size", "1k"]);
     command.arg("--output").arg(&out).arg(format!("hls://{url}")).arg("best");
     let log = run(seat, &mut command);
     Seen { duration: None, complaint: last_line(&log), ..probe(&out.display().to_string(), seat) }
