@@ -4,6 +4,7 @@
 //! others answer. Nothing here knows where a segment's bytes come from.
 
 pub mod answer;
+mod assets;
 pub mod body;
 mod cookies;
 mod decode;

@@ -194,7 +194,7 @@ async fn rewritten(
 
 /// The host by which a player reaches us with plain HTTP. Behind a proxy that adds TLS there is
 /// none: a page there may not load what is not encrypted, and paths lead through the proxy.
-fn reached_by(sent: &HeaderMap) -> Option<String> {
+pub fn reached_by(sent: &HeaderMap) -> Option<String> {
     let is_tls = sent.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     let host = sent.get(HOST).filter(|_| !is_tls)?;
     host.to_str().ok().map(str::to_owned)

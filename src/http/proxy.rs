@@ -21,7 +21,7 @@ use super::guard::Admission;
 use super::headers::{self, BodyIs};
 use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
-use super::{cache_status, decode, playlist, segment, session};
+use super::{assets, cache_status, decode, playlist, segment, session};
 use crate::ids::PlayerId;
 use crate::origin::{Cookies, FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
@@ -172,6 +172,9 @@ pub async fn proxy(
         && let Some(response) = segment::serve(front, &asked, located).await
     {
         return response;
+    }
+    if proxy_url::is_asset_list(request.uri().path()) {
+        return assets::serve(front, &asked).await;
     }
     let is_known = front.playlists.is_known(asked.credentials, &asked.url);
     if is_known || is_named_like_a_playlist(&asked.url) {

@@ -41,8 +41,10 @@ pub enum UriKind {
     Prefetch,
     /// A line of an IPTV list, without the headers that may follow a bar.
     Channel,
-    /// In `EXT-X-DATERANGE`: an asset, a list of them, or what is to be loaded before one.
+    /// In `EXT-X-DATERANGE`: an asset, or what is to be loaded before one.
     Interstitial,
+    /// In `EXT-X-DATERANGE`: a list of assets.
+    AssetList,
     /// Session data, steering, and `URI` in tags we do not know.
     Other,
     /// No URI but the whole `QUERYPARAM="name"` of `EXT-X-DEFINE`, which speaks of the query of the
@@ -215,6 +217,7 @@ fn uris_of_tag(tag: Tag<'_>) -> impl Iterator<Item = UriSpan> {
             return None;
         }
         let mut range = attribute.range;
+        let kind = if attribute.name == "X-ASSET-LIST" { UriKind::AssetList } else { kind };
         match (kind, attribute.is_quoted) {
             (UriKind::QueryParameter, true) => range = attribute.start..range.end + 1,
             (UriKind::QueryParameter, false) => return None,
@@ -291,7 +294,7 @@ mod tests {
             ("EXT-X-CONTENT-STEERING:SERVER-URI=\"u\"", UriKind::Other),
             ("EXT-X-VENDOR:FOO,URI=\"u\"", UriKind::Other),
             ("EXT-X-DATERANGE:ID=\"1\",X-ASSET-URI=\"u\",X-URI=\"no\"", UriKind::Interstitial),
-            ("EXT-X-DATERANGE:ID=\"1\",X-ASSET-LIST=\"u\"", UriKind::Interstitial),
+            ("EXT-X-DATERANGE:ID=\"1\",X-ASSET-LIST=\"u\"", UriKind::AssetList),
             ("EXT-X-DATERANGE:X-URI=\"u\",CLASS=\"com.apple.hls.preload\"", UriKind::Interstitial),
             ("EXT-X-MAP:URI=u ,BYTERANGE=\"1@0\"", UriKind::Init),
             ("EXT-X-TWITCH-PREFETCH:u", UriKind::Prefetch),

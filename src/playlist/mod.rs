@@ -4,6 +4,7 @@
 //! earlier one or decides when to reload. `http/playlist` drives [`check`] and
 //! [`rewrite::rewrite`], the stream actor reads the [`Timeline`] that [`read`] makes.
 
+pub mod asset_list;
 pub mod channels;
 pub mod define;
 pub mod hold_back;

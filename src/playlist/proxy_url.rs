@@ -49,11 +49,13 @@ pub enum Suffix {
     M3u8,
     /// Key.
     Key,
+    /// List of assets.
+    Assets,
 }
 
 impl Suffix {
     /// Every kind of suffix.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ts,
         Self::M4s,
         Self::Mp4,
@@ -64,6 +66,7 @@ impl Suffix {
         Self::Vtt,
         Self::M3u8,
         Self::Key,
+        Self::Assets,
     ];
 
     fn as_str(self) -> &'static str {
@@ -78,6 +81,7 @@ impl Suffix {
             Self::Vtt => "~.vtt",
             Self::M3u8 => "~.m3u8",
             Self::Key => "~.key",
+            Self::Assets => "~.json",
         }
     }
 
@@ -102,6 +106,11 @@ pub fn parse(path_and_query: &str) -> Result<Url, BadUrl> {
     let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
     let path = Suffix::of(path).map_or(path, |suffix| &path[..path.len() - suffix.as_str().len()]);
     Url::parse(&format!("{scheme}://{path}{query}")).map_err(|_| BadUrl::NotAUrl)
+}
+
+/// Whether a request's path is one that [`Suffix::Assets`] was put on.
+pub fn is_asset_list(path: &str) -> bool {
+    Suffix::of(path) == Some(Suffix::Assets)
 }
 
 /// The path under which this daemon offers `url`, in the canonical form. With a `suffix` the last

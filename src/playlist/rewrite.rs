@@ -4,6 +4,7 @@
 //! comments, unknown tags and line endings stay. It hides no segments. A URI with a variable that
 //! is not defined stays as it is. `http/playlist` drives it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use url::Url;
 
@@ -60,7 +61,10 @@ pub fn rewrite_channels<'a>(
     let Context { base, imported, prefix, host, segments } = *context;
     let definitions = define::definitions(text, base, imported);
     let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
+    let lists = asset_lists(text);
     splice(text, |uri, start, kind| {
+        // What is to be loaded ahead has to be called as where it is used.
+        let kind = if lists.contains(uri) { UriKind::AssetList } else { kind };
         if kind == UriKind::QueryParameter {
             return Ok(named_value(uri, base));
         }
@@ -85,6 +89,11 @@ pub fn rewrite_channels<'a>(
     })
 }
 
+fn asset_lists(text: &str) -> BTreeSet<&str> {
+    let lists = lines::uris(text).filter(|uri| uri.kind == UriKind::AssetList);
+    lists.map(|uri| &text[uri.range]).collect()
+}
+
 fn splice(
     text: &str,
     mut replace: impl FnMut(&str, usize, UriKind) -> Result<Option<String>, NotAPlaylist>,
@@ -107,7 +116,7 @@ fn splice(
 }
 
 fn needs_host(kind: UriKind) -> bool {
-    matches!(kind, UriKind::Interstitial | UriKind::Channel | UriKind::Key)
+    matches!(kind, UriKind::Interstitial | UriKind::AssetList | UriKind::Channel | UriKind::Key)
 }
 
 /// What the daemon would fetch for a URI; `None` leaves the URI as it is.
@@ -139,6 +148,7 @@ fn suffix(url: &Url, kind: UriKind, otherwise: Suffix) -> Option<Suffix> {
         | UriKind::RenditionReport => {
             (!has_extension(url, &PLAYLIST_EXTENSIONS)).then_some(Suffix::M3u8)
         }
+        UriKind::AssetList => Some(Suffix::Assets),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ mod channels;
 mod cookies;
 mod encodings;
 mod identity;
+mod interstitials;
 mod kinds;
 mod links;
 mod lists;
