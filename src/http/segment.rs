@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
-use super::cache_status;
 use super::error::Problem;
 use super::headers::{self, BodyIs};
 use super::proxy::Asked;
 use super::range::{self, RangeSpec, Resolved};
+use super::{cache_status, detour};
 use crate::ids::{ByteRange, SegmentId};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Wanted};
@@ -74,7 +74,8 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
         ..FetchRequest::get(asked.url.clone(), forwarded)
     };
     let stream = &located.stream;
-    match stream.open(slice.segment, asked.player(), request).await {
+    let detour = detour::of(front, asked, &located.playlist);
+    match stream.open(slice.segment, asked.player(), request, detour).await {
         Opening::Held(held) => {
             let meter = stream.meter();
             slice.judge(asked, &held.headers)?;

@@ -13,6 +13,7 @@ use lru::LruCache;
 use super::answer::Front;
 use super::held::{Content, Fetched, Key};
 use super::proxy::Asked;
+use super::steering;
 use crate::ids::ByteRange;
 use crate::origin::{FetchRequest, Wanted};
 use crate::playlist::Playlist;
@@ -46,9 +47,8 @@ pub async fn segments(front: &Front, asked: &Asked, fetched: &Fetched) -> Option
     let len = segment.range.map_or(BEGINNING_BYTES, |range| range.len.min(BEGINNING_BYTES));
     let request = FetchRequest {
         wanted: Wanted::Slice(ByteRange { offset, len }),
-        // Those that this very playlist has set are among them.
-        cookies: asked.cookies.clone(),
-        ..FetchRequest::get(segment.url.clone(), asked.forwarded.clone())
+        // Cookies that this very playlist has set are among them.
+        ..steering::request(front, asked, &segment.url)
     };
     let meter = &front.status.meter;
     let looking = async {

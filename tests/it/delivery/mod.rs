@@ -13,6 +13,7 @@ mod live;
 mod low_latency;
 mod odd_segments;
 mod ranges;
+mod steering;
 mod suffixes;
 mod transitions;
 
