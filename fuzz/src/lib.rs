@@ -10,7 +10,7 @@ pub mod playlist;
 
 use playlist::lines::{self, UriKind, UriSpan};
 use playlist::rewrite::{Context, rewrite};
-use playlist::{Definitions, Playlist, identity, proxy_url, text, timeline};
+use playlist::{Definitions, Playlist, channels, identity, proxy_url, text, timeline};
 use proxy_url::{Suffix, URL_BYTES_MAX};
 use url::Url;
 
@@ -26,6 +26,7 @@ pub fn check_rewrite(bytes: &[u8]) {
     let imported = Definitions::default();
     let context = Context { base: &base, imported: &imported, prefix: "/s/1", host: None, segments: None };
     let Ok(ours) = rewrite(&text, &context) else { return };
+    assert!(channels::headers(&text).sets.len() <= channels::SETS_MAX);
     let definitions = playlist::definitions(&text, &base, &imported);
     let (mut rest, mut copied) = (ours.as_str(), 0);
     for UriSpan { range, kind, lacks_quotes } in lines::uris(&text) {

@@ -186,8 +186,12 @@ fn place(front: &Front, target: &str) -> Result<Place, Problem> {
         proxy_url::parse(target).map_err(|error| Problem::bad_url(error.to_string()))
     };
     // Not every player of a channel list takes the headers behind the bar off and sends them.
-    if let Some((target, headers)) = session::behind_bar(target).filter(|_| carried.is_none()) {
+    if let Some((target, behind)) = session::behind_bar(target) {
         let url = parse(target)?;
+        let mut headers = carried.as_deref().cloned().unwrap_or_default();
+        for (name, value) in &behind {
+            headers.insert(name, value.clone());
+        }
         let prefix = play::prefix(front, headers.clone())?;
         return Ok(Place { url, prefix, carried: Some(Arc::new(headers)) });
     }

@@ -16,7 +16,8 @@ use super::body::{self, Body};
 use super::error::Problem;
 use super::guard::Admission;
 use super::proxy::{Asked, Place};
-use super::{playlist, session};
+use super::{headers, playlist, session};
+use crate::playlist::channels::Set;
 use crate::playlist::proxy_url;
 
 /// Leads to where a URL is played; with headers, to a session of theirs.
@@ -57,6 +58,26 @@ pub async fn channel_list(
         Err(problem) => return refuse(problem),
     };
     playlist::serve(front, &Asked::new(front, request, place, admission, remote)).await
+}
+
+/// What the paths of a list's channels begin with that state headers: one for each set, or none
+/// for a set that cannot be sent. They add to those of the link that led to the list.
+pub fn listed_prefixes(front: &Front, carried: &HeaderMap, sets: &[Set]) -> Vec<Option<String>> {
+    let open = |set: &Set| {
+        let mut headers = carried.clone();
+        for (name, mut value) in set.iter().filter_map(|(name, value)| headers::custom(name, value))
+        {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let mut random = [0; session::ID_BYTES];
+        if headers == *carried || crate::ids::fill_random(&mut random).is_err() {
+            return None;
+        }
+        let id = front.sessions().open_listed(headers, random).ok()?;
+        Some(session::prefix(&id))
+    };
+    sets.iter().map(open).collect()
 }
 
 fn web_url(text: &str) -> Result<Url, Problem> {

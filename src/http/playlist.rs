@@ -20,11 +20,13 @@ use super::error::Problem;
 use super::freshness;
 use super::headers::{self, BodyIs};
 use super::held::{Content, Fetched};
+use super::play;
 use super::proxy::{self, Asked};
 use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
 use super::{sniff, steering};
 use crate::origin::OriginResponse;
+use crate::playlist::channels::{self, Headers};
 use crate::playlist::proxy_url::Suffix;
 use crate::playlist::{self, NotAPlaylist, hold_back, rewrite, steering as steered};
 use crate::stream::StreamHandle;
@@ -72,7 +74,8 @@ async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<B
         segments: sniff::segments(front, asked, &fetched).await,
         pathway: steering::join(front, asked, &fetched),
     };
-    let Shown { text, last, held_back } = match rewritten(asked, fetched, given).await {
+    let shown = rewritten(front, asked, fetched, given).await;
+    let Shown { text, last, held_back } = match shown {
         Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
@@ -163,6 +166,7 @@ struct Shown {
 }
 
 async fn rewritten(
+    front: &Arc<Front>,
     asked: &Asked,
     fetched: Arc<Fetched>,
     Given { show, segments, pathway }: Given,
@@ -171,6 +175,8 @@ async fn rewritten(
     let base = asked.base(&fetched.answer.final_url);
     let host = reached_by(&asked.sent);
     let is_long = fetched.answer.body.len() > QUICK_BYTES_MAX;
+    let is_list = matches!(fetched.content, Content::Text(Err(NotAPlaylist::ChannelList)));
+    let (front, carried) = (front.clone(), asked.carried());
     let work = move || {
         let text = playlist::check(&fetched.answer.body)?;
         let context = rewrite::Context {
@@ -183,8 +189,12 @@ async fn rewritten(
         let text = pathway.map_or(text.clone(), |only| steered::only(&text, &only).into());
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);
+        let stated = if is_list { channels::headers(shown) } else { Headers::default() };
+        let prefixes = play::listed_prefixes(&front, &carried, &stated.sets);
+        let prefix_at = |start| prefixes.get(stated.set_at(start)?)?.as_deref();
+        let ours = rewrite::rewrite_channels(shown, &context, prefix_at)?;
         Ok(Shown {
-            text: playlist::text::encode(rewrite::rewrite(shown, &context)?),
+            text: playlist::text::encode(ours),
             last: show.and_then(|_| hold_back::last_sequence(shown)),
             held_back: held.map_or(Duration::ZERO, |held| held.media),
         })

@@ -125,6 +125,11 @@ impl Asked {
         self.owner.player
     }
 
+    /// Headers of the link that it followed.
+    pub fn carried(&self) -> Arc<HeaderMap> {
+        self.owner.carried.clone()
+    }
+
     /// What tells sets of credentials apart besides the player's session.
     pub fn credentials_without_session(&self) -> u64 {
         self.owner.credentials

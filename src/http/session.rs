@@ -20,10 +20,17 @@ use super::headers;
 pub const SESSIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 /// Most bytes of names and values in one session.
 pub const SESSION_BYTES_MAX: usize = 16 << 10;
+/// Sessions of headers that channel lists state; other lists' last as long as these are not used.
+/// They are many, and so are kept apart from those that links have opened.
+pub const LISTED_SESSIONS_MAX: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 /// Random bytes in an id: nobody guesses another's.
 pub const ID_BYTES: usize = 16;
 /// What the path of a session begins with.
 const MARK: &str = "/s/";
+/// What the id of a listed session begins with. Together with its length it tells it from others,
+/// so that who keeps a list for longer than we keep the session plays on with what the player
+/// itself makes of the list.
+const LISTED: &str = "l";
 /// Options that Kodi takes behind a bar and that are no headers.
 const NOT_HEADERS: [&str; 12] = [
     "auth",
@@ -48,6 +55,7 @@ const USUAL_HEADERS: [&str; 6] =
 #[derive(Debug)]
 pub struct Sessions {
     linked: LruCache<String, Arc<HeaderMap>>,
+    listed: LruCache<String, Arc<HeaderMap>>,
     /// Those that cookies have opened.
     pub jars: Jars,
 }
@@ -59,7 +67,11 @@ pub struct TooLarge;
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { linked: LruCache::new(SESSIONS_MAX), jars: Jars::default() }
+        Self {
+            linked: LruCache::new(SESSIONS_MAX),
+            listed: LruCache::new(LISTED_SESSIONS_MAX),
+            jars: Jars::default(),
+        }
     }
 }
 
@@ -67,25 +79,46 @@ impl Sessions {
     /// The id of a session with these headers: of one that is there already, or a new one made of
     /// `random`.
     pub fn open(&mut self, headers: HeaderMap, random: [u8; ID_BYTES]) -> Result<String, TooLarge> {
-        let size = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            name.as_str().len() + value.len()
-        };
-        if headers.iter().map(size).sum::<usize>() > SESSION_BYTES_MAX {
-            return Err(TooLarge);
-        }
-        let mut linked = self.linked.iter();
-        let known = linked.find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
-        let id = known.unwrap_or_else(|| BASE64_URL_SAFE_NO_PAD.encode(random));
-        self.linked.put(id.clone(), Arc::new(headers));
-        Ok(id)
+        open(&mut self.linked, headers, BASE64_URL_SAFE_NO_PAD.encode(random))
     }
 
-    /// The headers of a session: none of a forgotten one that had only cookies, without which the
-    /// player is no worse off than without us.
-    pub fn headers(&mut self, id: &str) -> Option<Arc<HeaderMap>> {
-        let known = self.linked.get(id).cloned().or_else(|| self.jars.headers(id));
-        known.or_else(|| cookies::is_plain(id).then(Arc::default))
+    /// The same for headers that a channel list states.
+    pub fn open_listed(
+        &mut self,
+        headers: HeaderMap,
+        random: [u8; ID_BYTES],
+    ) -> Result<String, TooLarge> {
+        let id = format!("{LISTED}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+        open(&mut self.listed, headers, id)
     }
+
+    /// The headers of a session: none of a forgotten one that had only cookies, or what a channel
+    /// list states, without which the player is no worse off than without us.
+    pub fn headers(&mut self, id: &str) -> Option<Arc<HeaderMap>> {
+        let known = self.linked.get(id).or_else(|| self.listed.get(id)).cloned();
+        let known = known.or_else(|| self.jars.headers(id));
+        known.or_else(|| (cookies::is_plain(id) || is_listed(id)).then(Arc::default))
+    }
+}
+
+fn open(
+    sessions: &mut LruCache<String, Arc<HeaderMap>>,
+    headers: HeaderMap,
+    new_id: String,
+) -> Result<String, TooLarge> {
+    let size =
+        |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len();
+    if headers.iter().map(size).sum::<usize>() > SESSION_BYTES_MAX {
+        return Err(TooLarge);
+    }
+    let known = sessions.iter().find(|(_, held)| ***held == headers).map(|(id, _)| id.clone());
+    let id = known.unwrap_or(new_id);
+    sessions.put(id.clone(), Arc::new(headers));
+    Ok(id)
+}
+
+fn is_listed(id: &str) -> bool {
+    id.len() == LISTED.len() + (ID_BYTES * 4).div_ceil(3) && id.starts_with(LISTED)
 }
 
 /// The path that everything of a session begins with.
@@ -111,9 +144,13 @@ pub fn split(target: &str) -> Option<(&str, &str)> {
 pub fn behind_bar(target: &str) -> Option<(&str, HeaderMap)> {
     let bars = ["|", "%7C", "%7c"].into_iter();
     let (at, len) = bars.filter_map(|bar| Some((target.find(bar)?, bar.len()))).min()?;
-    let options = target[at + len..].replace("%3D", "=").replace("%26", "&");
+    let mut options = target[at + len..].to_owned();
+    if !options.contains('=') {
+        // A player that encodes everything.
+        options = options.replace("%3D", "=").replace("%3d", "=").replace("%26", "&");
+    }
     let (_, headers) = carried(&format!("|{options}"), &[]);
-    let is_usual = |name: &str| USUAL_HEADERS.contains(&name);
+    let is_usual = |name: &str| USUAL_HEADERS.contains(&name) || name.starts_with("x-");
     let first = options.split('=').next().unwrap_or_default().to_ascii_lowercase();
     let first = first.trim_start_matches('!');
     let is_option = is_usual(first) || NOT_HEADERS.contains(&first);
@@ -176,6 +213,24 @@ mod tests {
         let long = HeaderValue::from_str(&"x".repeat(SESSION_BYTES_MAX)).unwrap();
         let large = HeaderMap::from_iter([(http::header::COOKIE, long)]);
         assert_eq!(sessions.open(large, [0; ID_BYTES]), Err(TooLarge));
+    }
+
+    #[test]
+    fn what_lists_state_is_kept_apart_and_may_be_forgotten() {
+        let mut sessions = Sessions::default();
+        let linked = sessions.open(map(&[("cookie", "a")]), [1; ID_BYTES]).unwrap();
+        let numbered =
+            |n: usize| HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from(n as u64))]);
+        let random = |n: usize| (n as u128).to_be_bytes();
+        let first = sessions.open_listed(numbered(0), random(0)).unwrap();
+        assert_eq!(*sessions.headers(&first).unwrap(), numbered(0));
+        assert_eq!(sessions.open_listed(numbered(0), random(1)), Ok(first.clone()));
+        for n in 1..=LISTED_SESSIONS_MAX.get() {
+            sessions.open_listed(numbered(n), random(n)).unwrap();
+        }
+        assert_eq!(sessions.listed.len(), LISTED_SESSIONS_MAX.get());
+        assert_eq!(*sessions.headers(&first).unwrap(), HeaderMap::new());
+        assert_eq!(*sessions.headers(&linked).unwrap(), map(&[("cookie", "a")]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`rewrite::rewrite`], the stream actor reads the [`Timeline`] that [`read`] makes.
 
 pub mod asset_list;
+pub mod channels;
 pub mod define;
 pub mod hold_back;
 pub mod identity;

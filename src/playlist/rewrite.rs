@@ -49,11 +49,20 @@ pub struct Context<'a> {
 /// The paths begin with `/`, so they are valid under whatever host and form of URL the player
 /// used to reach this daemon.
 pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist> {
+    rewrite_channels(text, context, |_| None)
+}
+
+/// The same, where URIs may have a prefix of their own: what is found by where they begin.
+pub fn rewrite_channels<'a>(
+    text: &str,
+    context: &Context<'a>,
+    prefix_at: impl Fn(usize) -> Option<&'a str>,
+) -> Result<String, NotAPlaylist> {
     let Context { base, imported, prefix, host, segments } = *context;
     let definitions = define::definitions(text, base, imported);
     let (mut has_init, mut uris, mut url_bytes) = (false, 0, 0);
     let lists = asset_lists(text);
-    splice(text, |uri, kind| {
+    splice(text, |uri, start, kind| {
         // What is to be loaded ahead has to be called as where it is used.
         let kind = if lists.contains(uri) { UriKind::AssetList } else { kind };
         if kind == UriKind::QueryParameter {
@@ -69,6 +78,7 @@ pub fn rewrite(text: &str, context: &Context<'_>) -> Result<String, NotAPlaylist
         let scheme = host.map_or("", |_| "http://");
         let otherwise = if has_init { Suffix::M4s } else { segments.unwrap_or(Suffix::Ts) };
         let path = proxy_url::local_path(&url, suffix(&url, kind, otherwise));
+        let prefix = prefix_at(start).unwrap_or(prefix);
         let local = [scheme, host.unwrap_or_default(), prefix, &path].concat();
         url_bytes += local.len();
         if url_bytes > REWRITTEN_BYTES_MAX {
@@ -86,12 +96,12 @@ fn asset_lists(text: &str) -> BTreeSet<&str> {
 
 fn splice(
     text: &str,
-    mut replace: impl FnMut(&str, UriKind) -> Result<Option<String>, NotAPlaylist>,
+    mut replace: impl FnMut(&str, usize, UriKind) -> Result<Option<String>, NotAPlaylist>,
 ) -> Result<String, NotAPlaylist> {
     let mut out = String::with_capacity(text.len() * 2);
     let mut copied = 0;
     for UriSpan { range, kind, lacks_quotes } in lines::uris(text) {
-        let Some(local) = replace(&text[range.clone()], kind)? else { continue };
+        let Some(local) = replace(&text[range.clone()], range.start, kind)? else { continue };
         out.push_str(&text[copied..range.start]);
         if lacks_quotes {
             // Writing to a string cannot fail.
