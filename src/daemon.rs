@@ -21,6 +21,7 @@ use crate::http::answer::Front;
 use crate::http::guard::FrontDoor;
 use crate::http::server::{self, Life};
 use crate::http::status::Status;
+use crate::http::steering::Steerings;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
@@ -204,7 +205,9 @@ fn front(
         trackers,
         is_draining: AtomicBool::new(false),
     };
-    Ok(Front::new(door(config), registry, origin, status, config.p2p.live_delay_s))
+    let steering =
+        Steerings::new(origin.clone(), status.meter.clone(), tasks.clone(), sharing.clone());
+    Ok(Front::new(door(config), registry, origin, status, steering, config.p2p.live_delay_s))
 }
 
 fn door(config: &Config) -> FrontDoor {

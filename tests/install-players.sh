@@ -11,14 +11,25 @@ cd "$(dirname "$0")/.."
 wanted=(
   ffmpeg:ffmpeg mpv:mpv cvlc:vlc nginx:nginx-light chromium:chromium
   node:nodejs npm:npm ps:procps ss:iproute2 setpriv:util-linux
+  gst-launch-1.0:gstreamer1.0-tools streamlink:streamlink openssl:openssl
   kodi:kodi /usr/share/kodi/addons/inputstream.adaptive:kodi-inputstream-adaptive
   Xvfb:xvfb pulseaudio:pulseaudio pip3:python3-pip
+)
+# What GStreamer cannot do without its plugins: HLS, MPEG-TS, MP4, H.264 and AAC.
+plugins=(
+  playbin3:gstreamer1.0-plugins-base qtdemux:gstreamer1.0-plugins-good
+  hlsdemux2:gstreamer1.0-plugins-good souphttpsrc:gstreamer1.0-plugins-good
+  tsdemux:gstreamer1.0-plugins-bad h264parse:gstreamer1.0-plugins-bad
+  avdec_h264:gstreamer1.0-libav
 )
 missing=()
 for pair in "${wanted[@]}"; do
   # Debian keeps nginx in a directory that is not on every user's path.
   PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] ||
     missing+=("${pair##*:}")
+done
+for pair in "${plugins[@]}"; do
+  gst-inspect-1.0 --exists "${pair%%:*}" 2>/dev/null || missing+=("${pair##*:}")
 done
 
 if [ "${#missing[@]}" -gt 0 ]; then

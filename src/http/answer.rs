@@ -23,6 +23,7 @@ use super::route::{Route, route};
 use super::session::{self, Sessions};
 use super::sniff::Sniffed;
 use super::status::{self, Status};
+use super::steering::Steerings;
 use crate::origin::Origin;
 use crate::playlist::proxy_url;
 use crate::stream::Registry;
@@ -39,6 +40,8 @@ pub struct Front {
     pub status: Status,
     /// Playlists held and under way.
     pub playlists: Playlists,
+    /// Streams on several pathways.
+    pub steering: Steerings,
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
     delays: Mutex<Delays>,
@@ -53,6 +56,7 @@ impl Front {
         registry: Registry,
         origin: Origin,
         status: Status,
+        steering: Steerings,
         delay: LiveDelay,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Front {
             origin: origin.counting(status.meter.clone()),
             status,
             playlists: Playlists::default(),
+            steering,
             sessions: Mutex::default(),
             delays: Mutex::new(Delays::new(delay)),
             sniffed: Sniffed::default(),

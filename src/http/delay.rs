@@ -21,6 +21,9 @@ const TARGETS_LEFT_MIN: u32 = 1;
 /// A player that has not asked for so many target durations joins anew.
 const ABSENT_TARGETS: u32 = 10;
 
+/// A player that asked for another playlist so many target durations ago plays on.
+const BESIDE_TARGETS: u32 = 2;
+
 /// What the settings say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LiveDelay {
@@ -32,11 +35,11 @@ pub enum LiveDelay {
 }
 
 /// What a player is to be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Show {
     /// How much is to be held back.
     pub delay: Duration,
-    /// Media sequence number of the last segment it has been shown.
+    /// Media sequence number of the last segment it has been shown; that never goes back.
     pub shown: Option<u64>,
 }
 
@@ -81,10 +84,13 @@ impl Delays {
         };
         let joins =
             |entry: &Entry| now.saturating_duration_since(entry.asked_at) > target * ABSENT_TARGETS;
-        let Some(entry) = self.players.get_mut(key).filter(|entry| !joins(entry)) else {
-            self.players.put(key.clone(), Entry { delay: wanted, shown: None, asked_at: now });
-            return Show { delay: wanted, shown: None };
-        };
+        if self.players.peek(key).is_none_or(joins) {
+            let shown = self.players.peek(key).and_then(|entry| entry.shown);
+            let delay = self.beside(key, target * BESIDE_TARGETS, now).unwrap_or(wanted);
+            self.players.put(key.clone(), Entry { delay, shown, asked_at: now });
+            return Show { delay, shown };
+        }
+        let Some(entry) = self.players.get_mut(key) else { return Show::default() };
         entry.asked_at = now;
         entry.delay = if wanted <= entry.delay {
             wanted
@@ -95,6 +101,16 @@ impl Delays {
             entry.delay + target * steps
         };
         Show { delay: entry.delay, shown: entry.shown }
+    }
+
+    /// The delay of what the player plays now, or played a moment ago: renditions of one
+    /// presentation begin at the same place, whoever else plays which of them, and a player that
+    /// changes between them finds as much in the one as in the other.
+    fn beside(&self, key: &Key, recently: Duration, now: Instant) -> Option<Duration> {
+        let is_theirs = |other: &Key| other != key && (other.0, other.1) == (key.0, key.1);
+        let others = self.players.iter().filter(|(other, _)| is_theirs(other));
+        let is_recent = |entry: &&Entry| now.saturating_duration_since(entry.asked_at) <= recently;
+        others.map(|(_, entry)| entry).find(is_recent).map(|entry| entry.delay)
     }
 
     /// A player was shown a playlist up to that media sequence number.
@@ -206,7 +222,26 @@ mod tests {
         delays.shown(&key(), 41);
         let later = now + TARGET * (ABSENT_TARGETS + 1);
         let show = delays.settle(&key(), TARGET, standing(1, 0), later);
-        assert_eq!(show, Show { delay: TARGET * 2, shown: None });
+        // The stream may have stood still all the while.
+        assert_eq!(show, Show { delay: TARGET * 2, shown: Some(41) });
+    }
+
+    #[test]
+    fn renditions_begin_with_the_delay_of_what_is_played_beside_them() {
+        let now = Instant::now();
+        let mut delays = Delays::new(LiveDelay::Automatic);
+        let of = |player, credentials, name: &str| (PlayerId(player), credentials, name.to_owned());
+        let mut at = |key: &Key, peers, now| {
+            let show = delays.settle(key, TARGET, standing(peers, 0), now);
+            show.delay.as_secs()
+        };
+        assert_eq!(at(&of(1, 0, "video"), 0, now), 0);
+        assert_eq!(at(&of(1, 0, "audio"), 3, now), 0, "beside the video");
+        assert_eq!(at(&of(1, 7, "audio"), 3, now), 8, "another session");
+        assert_eq!(at(&of(2, 0, "audio"), 3, now), 8, "another player");
+        assert_eq!(at(&of(2, 0, "video"), 0, now), 8, "beside its audio");
+        let later = now + TARGET * (BESIDE_TARGETS + 1);
+        assert_eq!(at(&of(1, 0, "high"), 3, later), 8, "what was played long ago does not count");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use lru::LruCache;
+use url::Url;
 
 use super::directives::Directives;
 use super::freshness::{self, Edge};
@@ -31,6 +32,8 @@ pub type Key = (u64, String);
 pub struct Fetched {
     /// The answer; of a playlist with its text, decompressed, as body.
     pub answer: PlaylistAnswer,
+    /// Where it was asked for: on one of several ways, if it is steered.
+    pub source: Url,
     /// What it is.
     pub content: Content,
     /// Variables that it can import.
@@ -100,15 +103,22 @@ impl Fetched {
         renewed
     }
 
-    /// Whether it names the same files at the positions that both list.
+    /// Whether it names the same files at the positions that both list. On another way they may be
+    /// in other folders.
     fn continues(&self, other: &Self) -> bool {
         let (Content::Text(Ok(Playlist::Media(ours))), Content::Text(Ok(Playlist::Media(theirs)))) =
             (&self.content, &other.content)
         else {
             return false;
         };
+        let is_same_way = self.source == other.source;
+        let file = |segment: &Segment| {
+            let path = segment.url.path();
+            let name = if is_same_way { path } else { path.rsplit('/').next().unwrap_or(path) };
+            name.to_owned()
+        };
         let agrees = |segment: &Segment| {
-            theirs.segment(segment.id).is_none_or(|there| there.url.path() == segment.url.path())
+            theirs.segment(segment.id).is_none_or(|there| file(there) == file(segment))
         };
         ours.segments.iter().all(agrees)
     }

@@ -48,7 +48,20 @@ fn fetched(text: &str, now: Instant) -> Fetched {
     let content = Content::Text(content);
     let (began, came, imported) = (now, now, Arc::default());
     let (is_delta, variant, adopted) = (false, 1, None);
-    Fetched { answer, content, imported, edge, target, is_delta, began, came, variant, adopted }
+    let source = answer.final_url.clone();
+    Fetched {
+        answer,
+        source,
+        content,
+        imported,
+        edge,
+        target,
+        is_delta,
+        began,
+        came,
+        variant,
+        adopted,
+    }
 }
 
 fn with(mut fetched: Fetched, name: &'static str, value: &'static str) -> Fetched {

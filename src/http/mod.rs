@@ -9,6 +9,7 @@ pub mod body;
 mod cookies;
 mod decode;
 pub mod delay;
+mod detour;
 mod directives;
 pub mod error;
 mod freshness;
@@ -27,6 +28,7 @@ pub mod server;
 pub mod session;
 mod sniff;
 pub mod status;
+pub mod steering;
 mod user_info;
 
 use ::http::{HeaderMap, HeaderValue};

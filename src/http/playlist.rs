@@ -23,10 +23,10 @@ use super::held::{Content, Fetched};
 use super::proxy::{self, Asked};
 use super::range;
 use super::reload::{self, Brought, QUICK_BYTES_MAX};
-use super::sniff;
+use super::{sniff, steering};
 use crate::origin::OriginResponse;
 use crate::playlist::proxy_url::Suffix;
-use crate::playlist::{self, NotAPlaylist, hold_back, rewrite};
+use crate::playlist::{self, NotAPlaylist, hold_back, rewrite, steering as steered};
 use crate::stream::StreamHandle;
 
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -67,9 +67,12 @@ async fn give(front: &Arc<Front>, asked: &Asked, brought: Brought) -> Response<B
         return response;
     }
     let behind = Behind::settle(front, asked, &fetched).await;
-    let segments = sniff::segments(front, asked, &fetched).await;
-    let show = behind.as_ref().map(|behind| behind.show);
-    let Shown { text, last, held_back } = match rewritten(asked, fetched, show, segments).await {
+    let given = Given {
+        show: behind.as_ref().map(|behind| behind.show),
+        segments: sniff::segments(front, asked, &fetched).await,
+        pathway: steering::join(front, asked, &fetched),
+    };
+    let Shown { text, last, held_back } = match rewritten(asked, fetched, given).await {
         Ok(shown) => shown,
         Err(why) => return unusable(&why),
     };
@@ -141,6 +144,15 @@ impl Behind {
     }
 }
 
+/// What of a playlist a player is to be given.
+struct Given {
+    show: Option<Show>,
+    /// What the names of segments are to end in.
+    segments: Option<Suffix>,
+    /// Of a steered one, the variants of this pathway.
+    pathway: Option<String>,
+}
+
 /// A playlist as a player gets it.
 struct Shown {
     text: Vec<u8>,
@@ -153,8 +165,7 @@ struct Shown {
 async fn rewritten(
     asked: &Asked,
     fetched: Arc<Fetched>,
-    show: Option<Show>,
-    segments: Option<Suffix>,
+    Given { show, segments, pathway }: Given,
 ) -> Result<Shown, String> {
     let prefix = prefix(asked, &fetched).to_owned();
     let base = asked.base(&fetched.answer.final_url);
@@ -169,6 +180,7 @@ async fn rewritten(
             host: host.as_deref(),
             segments,
         };
+        let text = pathway.map_or(text.clone(), |only| steered::only(&text, &only).into());
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);
         Ok(Shown {

@@ -21,7 +21,7 @@ use super::guard::Admission;
 use super::headers::{self, BodyIs};
 use super::range::{self, RangeSpec};
 use super::user_info::UserInfo;
-use super::{assets, cache_status, decode, part, playlist, segment, session};
+use super::{assets, cache_status, decode, directives, part, playlist, segment, session};
 use crate::ids::PlayerId;
 use crate::origin::{Cookies, FetchRequest, Healing, OriginResponse, Wanted};
 use crate::playlist::proxy_url;
@@ -37,6 +37,7 @@ pub struct Place {
 }
 
 /// A player's request for an origin's URL.
+#[derive(Clone)]
 pub struct Asked {
     /// The origin's URL, without user name and password.
     pub url: Url,
@@ -176,7 +177,9 @@ pub async fn proxy(
         return assets::serve(front, &asked).await;
     }
     let is_known = front.playlists.is_known(asked.credentials, &asked.url);
-    if is_known || is_named_like_a_playlist(&asked.url) {
+    let plain = directives::split(&asked.url).0;
+    let is_steered = || !front.steering.ways(&asked, &plain).is_empty();
+    if is_known || is_named_like_a_playlist(&asked.url) || is_steered() {
         return playlist::serve(front, &asked).await;
     }
     pass(front, &asked).await

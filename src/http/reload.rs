@@ -1,8 +1,10 @@
 //! Brings playlists: held ones while they are as good as new, else from the origin, once for all
 //! players who ask for the same at the same time.
 //!
-//! What is read is taught to the registry here. What may be given out is `held`'s to say; how it
-//! is given out, `playlist`'s.
+//! What is read is taught to the registry here; `ways` asks the origin. What may be given out is
+//! `held`'s to say; how it is given out, `playlist`'s.
+
+mod ways;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::AUTHORIZATION;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -22,16 +24,15 @@ use super::held::{Content, Fetched, Held, Key};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
 use crate::ids::SegmentId;
-use crate::origin::{FetchRequest, OriginError, OriginResponse, PlaylistAnswer, retry};
+use crate::origin::{OriginError, OriginResponse, PlaylistAnswer};
 use crate::playlist::{self, Definitions, PLAYLIST_BYTES_MAX, Playlist};
 use crate::redact;
+use ways::Come;
 
 /// Longer texts are worked on elsewhere: they would keep other players waiting.
 pub const QUICK_BYTES_MAX: usize = 128 << 10;
 /// Byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
-/// Target durations for which an origin may hold a request back.
-const BLOCKING_TARGETS: u32 = 3;
 /// Target duration assumed of a stream whose playlist is not held.
 const TARGET_UNKNOWN: Duration = Duration::from_secs(6);
 
@@ -129,7 +130,7 @@ pub async fn take(
     let Ok(answer) = answer.into_whole().await else { return bring(front, asked).await };
     front.status.meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
     let wish = Wish::new(front, asked);
-    let mut fetched = wish.understood(answer, began).await;
+    let mut fetched = wish.understood(wish.plain.clone(), answer, began).await;
     if !wish.fill_in(&mut fetched) {
         return bring(front, asked).await;
     }
@@ -162,27 +163,28 @@ impl<'a> Wish<'a> {
         };
         let target = latest.as_ref().and_then(|latest| latest.target).unwrap_or(TARGET_UNKNOWN);
         let previous = latest.filter(|_| self.directives.is_empty());
-        let request = self.request(&self.directives, previous.as_deref());
         let stand_in = stand_in.filter(|_| !self.directives.is_blocking());
-        let answer = match &stand_in {
-            Some(stand_in) => match self.ask_once(&request, target).await {
-                Some(answer) => answer,
-                None => return Ok(stand_in.clone()),
-            },
-            None => self.ask(&request, target).await?,
+        let (way, answer) = match self.come(previous.as_deref(), stand_in.clone(), target).await? {
+            Come::Answer(way, answer) => (way, answer),
+            Come::StandIn(stand_in) => return Ok(stand_in),
         };
+        let source = way.as_ref().map_or(&self.plain, |way| &way.url).clone();
         // What was held back was made at the end.
         let began = if self.directives.is_blocking() { now() } else { began };
-        let mut fetched = match previous {
+        let mut fetched = match previous.filter(|previous| previous.source == source) {
             Some(previous) if answer.status == StatusCode::NOT_MODIFIED => {
                 previous.renewed(&answer.headers, began, now())
             }
-            _ => self.understood(answer, began).await,
+            _ => self.understood(source.clone(), *answer, began).await,
         };
         if !self.fill_in(&mut fetched) {
             // What it leaves out is not known here, and may be asked for next.
-            let request = self.request(&self.directives.without_skip(), None);
-            fetched = self.understood(self.ask(&request, target).await?, now()).await;
+            let request = self.request(&source, &self.directives.without_skip(), None);
+            let answer = self.ask(&request, target).await?;
+            fetched = self.understood(source, answer, now()).await;
+        }
+        if let (Some(way), Content::Text(Ok(Playlist::Media(timeline)))) = (way, &fetched.content) {
+            way.brought(timeline);
         }
         if let Some(stand_in) = stand_in.filter(|stand_in| fetched.is_hollow_after(stand_in)) {
             self.say_what_stands_in("what came is none");
@@ -209,67 +211,15 @@ impl<'a> Wish<'a> {
         self.front.playlists.held().put(key, Arc::new(fetched), now())
     }
 
-    /// Of the player's conditions none count: we may have to rewrite what it has. Ours do.
-    fn request(&self, directives: &Directives, previous: Option<&Fetched>) -> FetchRequest {
-        let mut headers = self.asked.forwarded.clone();
-        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-            headers.remove(name);
-        }
-        if let Some(conditions) = previous.and_then(|p| freshness::conditions(&p.answer.headers)) {
-            headers.extend(conditions);
-        }
-        // GET also for HEAD, which is to have the length of the rewritten text.
-        let url = directives.added_to(&self.plain);
-        FetchRequest { cookies: self.asked.cookies.clone(), ..FetchRequest::get(url, headers) }
-    }
-
-    /// Asks with the patience of a player who has nothing else.
-    async fn ask(
-        &self,
-        request: &FetchRequest,
-        target: Duration,
-    ) -> Result<PlaylistAnswer, OriginError> {
-        let meter = &self.front.status.meter;
-        let answer = if self.directives.is_blocking() {
-            self.front.origin.waiting(target * BLOCKING_TARGETS).playlist(request).await?
-        } else {
-            self.front.origin.playlist(request).await?
-        };
-        meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
-        Ok(answer)
-    }
-
-    /// Asks once and for a target duration; `None` when the one at hand has to do.
-    async fn ask_once(&self, request: &FetchRequest, patience: Duration) -> Option<PlaylistAnswer> {
-        let meter = &self.front.status.meter;
-        let attempt = self.front.origin.playlist_once(request);
-        let answer = tokio::time::timeout(patience, attempt).await;
-        let reason = match answer {
-            Ok(Ok(answer)) if !retry::is_retryable_status(answer.status.as_u16()) => {
-                meter.add(|c| &c.origin_bytes, answer.body.len() as u64);
-                return Some(answer);
-            }
-            Ok(Ok(answer)) => answer.status.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the origin is slow".to_owned(),
-        };
-        self.say_what_stands_in(&reason);
-        None
-    }
-
-    fn say_what_stands_in(&self, reason: &str) {
-        let url = redact::url(&self.plain);
-        tracing::info!(url, reason, "an older playlist stands in for one that does not come");
-    }
-
     /// What an answer is, with its text decompressed.
-    async fn understood(&self, mut answer: PlaylistAnswer, began: Instant) -> Fetched {
+    async fn understood(&self, source: Url, mut answer: PlaylistAnswer, began: Instant) -> Fetched {
         answer.final_url = directives::split(&answer.final_url).0;
         let came = now();
         let mut fetched = Fetched {
             answer,
+            source,
             content: Content::Other,
-            imported: self.imported(),
+            imported: imported(self.front, self.asked, &self.plain),
             edge: None,
             target: None,
             is_delta: false,
@@ -294,14 +244,6 @@ impl<'a> Wish<'a> {
             fetched.content = Content::Unusable("the playlist was not read".to_owned());
             fetched
         })
-    }
-
-    /// What it can import. The playlist that led to it may have been asked for before its cookies
-    /// opened the session.
-    fn imported(&self) -> Arc<Definitions> {
-        let of = |credentials| self.front.registry.imported(credentials, &self.plain);
-        let imported = of(self.asked.credentials);
-        if imported.is_empty() { of(self.asked.credentials_without_session()) } else { imported }
     }
 
     /// Tells the registry.
@@ -353,6 +295,14 @@ impl<'a> Wish<'a> {
         timeline.segments = all;
         is_whole
     }
+}
+
+/// What a media playlist can import. The playlist that led to it may have been asked for before its
+/// cookies opened the session.
+pub fn imported(front: &Front, asked: &Asked, playlist: &Url) -> Arc<Definitions> {
+    let of = |credentials| front.registry.imported(credentials, playlist);
+    let imported = of(asked.credentials);
+    if imported.is_empty() { of(asked.credentials_without_session()) } else { imported }
 }
 
 /// Reads what has come, and leaves its text without compression and byte order mark as body.

@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::answer::{Front, refuse};
 use super::body::{self, Body};
-use super::cache_status;
 use super::error::Problem;
 use super::headers::{self, BodyIs};
 use super::proxy::Asked;
 use super::range::{self, RangeSpec, Resolved};
+use super::{cache_status, detour};
 use crate::ids::{ByteRange, SegmentId};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Wanted};
@@ -67,7 +67,8 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
     let (segment, slice) = choose(&located.segments, range::parse(asked.sent.get(RANGE)))?;
     let wanted = slice.piece.map_or(Wanted::Whole, Wanted::Slice);
     let stream = &located.stream;
-    let opening = stream.open(segment, asked.player(), request(asked, wanted)).await;
+    let detour = detour::of(front, asked, &located.playlist);
+    let opening = stream.open(segment, asked.player(), request(asked, wanted), detour).await;
     give(front, asked, slice, opening, stream.meter()).await
 }
 

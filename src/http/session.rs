@@ -115,7 +115,9 @@ pub fn behind_bar(target: &str) -> Option<(&str, HeaderMap)> {
     let (_, headers) = carried(&format!("|{options}"), &[]);
     let is_usual = |name: &str| USUAL_HEADERS.contains(&name);
     let first = options.split('=').next().unwrap_or_default().to_ascii_lowercase();
-    (!headers.is_empty() && is_usual(first.trim_start_matches('!')))
+    let first = first.trim_start_matches('!');
+    let is_option = is_usual(first) || NOT_HEADERS.contains(&first);
+    (is_option && headers.keys().any(|name| is_usual(name.as_str())))
         .then_some((&target[..at], headers))
 }
 
@@ -194,6 +196,8 @@ mod tests {
         let two = map(&[("user-agent", "TV"), ("referer", "http://r/")]);
         let target = "/http/h/a.ts?x=1|User-Agent=TV&Referer=http://r/";
         assert_eq!(behind_bar(target), Some(("/http/h/a.ts?x=1", two)));
+        let target = "/http/h/a.ts|verifypeer=false&User-Agent=TV%201";
+        assert_eq!(behind_bar(target), Some(("/http/h/a.ts", agent)), "no secret stays in a path");
         for other in ["/http/h/a.ts", "/http/h/a|b.ts", "/http/h/a%7Cb=1", "/http/h/a|seekable=0"] {
             assert_eq!(behind_bar(other), None, "{other}");
         }

@@ -11,8 +11,10 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::answer::Front;
+use super::directives;
 use super::held::{Content, Fetched, Key};
 use super::proxy::Asked;
+use super::steering;
 use crate::ids::ByteRange;
 use crate::origin::{FetchRequest, Wanted};
 use crate::playlist::Playlist;
@@ -37,7 +39,8 @@ impl Default for Sniffed {
 pub async fn segments(front: &Front, asked: &Asked, fetched: &Fetched) -> Option<Suffix> {
     let Content::Text(Ok(Playlist::Media(timeline))) = &fetched.content else { return None };
     let segment = sniff::telling(timeline)?;
-    let key = (asked.credentials, fetched.answer.final_url.to_string());
+    // As the player asks for it each time: where it is led may have a new token in it.
+    let key = (asked.credentials, directives::split(&asked.url).0.into());
     let known = || front.sniffed.0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(kind) = known().get(&key) {
         return *kind;
@@ -46,9 +49,8 @@ pub async fn segments(front: &Front, asked: &Asked, fetched: &Fetched) -> Option
     let len = segment.range.map_or(BEGINNING_BYTES, |range| range.len.min(BEGINNING_BYTES));
     let request = FetchRequest {
         wanted: Wanted::Slice(ByteRange { offset, len }),
-        // Those that this very playlist has set are among them.
-        cookies: asked.cookies.clone(),
-        ..FetchRequest::get(segment.url.clone(), asked.forwarded.clone())
+        // Cookies that this very playlist has set are among them.
+        ..steering::request(front, asked, &segment.url)
     };
     let meter = &front.status.meter;
     let looking = async {
@@ -62,9 +64,12 @@ pub async fn segments(front: &Front, asked: &Asked, fetched: &Fetched) -> Option
         }
         Some(beginning)
     };
-    // An origin that is slow now may not be so the next time.
-    let beginning = tokio::time::timeout(PATIENCE, looking).await.ok()??;
-    let kind = sniff::kind(&beginning);
-    known().put(key, kind);
+    let beginning = tokio::time::timeout(PATIENCE, looking).await.ok().flatten();
+    let kind = beginning.as_deref().and_then(sniff::kind);
+    // An origin that is slow now may not be so the next time; but a player that has to wait with
+    // each version of a live playlist falls behind.
+    if beginning.is_some() || fetched.target.is_some() {
+        known().put(key, kind);
+    }
     kind
 }

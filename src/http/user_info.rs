@@ -8,6 +8,7 @@ use http::HeaderValue;
 use url::Url;
 
 /// A user name and password, percent-encoded as in the URL. Not printable, on purpose.
+#[derive(Clone)]
 pub struct UserInfo {
     username: String,
     password: Option<String>,

@@ -17,12 +17,14 @@ const SEGMENTS_KEPT_MIN: usize = 3;
 
 /// Tags that speak of the whole playlist, wherever they stand (RFC 8216bis 4.4.2 and 4.4.3), and
 /// date ranges, which have a time of their own: they stay.
-const OF_THE_PLAYLIST: [&str; 8] = [
+const OF_THE_PLAYLIST: [&str; 10] = [
     "EXT-X-VERSION",
     "EXT-X-INDEPENDENT-SEGMENTS",
     "EXT-X-START",
     "EXT-X-DEFINE",
     "EXT-X-TARGETDURATION",
+    "EXT-X-MEDIA-SEQUENCE",
+    "EXT-X-DISCONTINUITY-SEQUENCE",
     "EXT-X-PLAYLIST-TYPE",
     "EXT-X-SERVER-CONTROL",
     "EXT-X-DATERANGE",
@@ -90,6 +92,8 @@ fn live_segments(text: &str) -> Option<Vec<Entry>> {
             Some(tag) if RULE_OUT.contains(&tag.name) => return None,
             // Who asks for the next segment by number would get the answer at once, over and over.
             Some(tag) if tag.attribute("CAN-BLOCK-RELOAD") == Some("YES") => return None,
+            // Delta updates show the edge as it is; a whole playlist after one must not go back.
+            Some(tag) if tag.attribute("CAN-SKIP-UNTIL").is_some() => return None,
             Some(tag) if tag.name == "EXTINF" => duration = seconds(tag.value)?,
             None if line.is_uri() => {
                 let end = line_end(text, line);
@@ -196,15 +200,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_stand_at_the_end_stay() {
+        let text = live(0, &[4000; 8]).replace("#EXT-X-MEDIA-SEQUENCE:0\n", "")
+            + "#EXT-X-MEDIA-SEQUENCE:40\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n";
+        let held = hold_back(&text, Duration::from_secs(8), None).unwrap();
+        assert_eq!(last_sequence(&held.text), Some(45), "{}", held.text);
+        assert!(held.text.ends_with("#EXT-X-DISCONTINUITY-SEQUENCE:3\n"));
+    }
+
+    #[test]
     fn a_segment_longer_than_the_delay_is_not_held_back() {
         assert_eq!(hold_back(&live(1, &[4000; 8]), Duration::from_secs(3), None), None);
     }
 
     #[test]
     fn what_has_ended_or_is_of_low_latency_stays_as_it_is() {
-        for tag in
-            ["EXT-X-ENDLIST", "EXT-X-PART-INF:PART-TARGET=1", "EXT-X-SKIP:SKIPPED-SEGMENTS=2"]
-        {
+        for tag in [
+            "EXT-X-ENDLIST",
+            "EXT-X-PART-INF:PART-TARGET=1",
+            "EXT-X-SKIP:SKIPPED-SEGMENTS=2",
+            "EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=24",
+        ] {
             let text = live(1, &[4000; 9]) + "#" + tag + "\n";
             assert_eq!(hold_back(&text, Duration::from_secs(8), None), None, "{tag}");
         }

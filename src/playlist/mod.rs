@@ -15,6 +15,7 @@ pub mod parts;
 pub mod proxy_url;
 pub mod rewrite;
 pub mod sniff;
+pub mod steering;
 pub mod text;
 pub mod timeline;
 

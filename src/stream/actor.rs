@@ -243,7 +243,7 @@ impl Actor {
     }
 
     fn open(&mut self, open: Open) {
-        let Open { segment, player, request, reply } = open;
+        let Open { segment, player, request, detour, reply } = open;
         self.note_player(self.media_of(segment), player);
         if let Some(held) = self.parts.cache.peek(self.profile.id, segment) {
             self.feed(Input::Demanded { segment, player });
@@ -259,6 +259,7 @@ impl Actor {
         };
         self.manners = Manners::of(&request);
         self.arriving.set_request(segment, request);
+        self.arriving.set_detour(detour);
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.
         let _ = reply.send(Opening::Arriving(reader));

@@ -74,7 +74,7 @@ async fn a_segment_let_go_between_look_up_and_demand_is_fetched_again() {
     cache.clear(Some(STREAM));
     let (reply, opening) = oneshot::channel();
     let request = FetchRequest::get(url, http::HeaderMap::new());
-    let open = Open { segment: SEGMENT, player: PlayerId(1), request, reply };
+    let open = Open { segment: SEGMENT, player: PlayerId(1), request, detour: None, reply };
     actor.on_command(Command::Open(Box::new(open)));
     actor.drain();
     let Ok(Opening::Arriving(mut reader)) = opening.await else { panic!("not on its way") };

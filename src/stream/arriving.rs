@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::budget::Budget;
 use super::buffer::{Departure, SegmentBuffer};
+use super::detour::Detour;
 use super::download::{Download, DownloadEvent};
 use super::failure::Failure;
 use super::shape::Shape;
@@ -26,6 +27,8 @@ pub struct Arriving {
     ended: Vec<(SegmentId, Arc<SegmentBuffer>)>,
     context: Context,
     serials: u64,
+    /// Where else segments can be had.
+    detour: Option<Arc<dyn Detour>>,
 }
 
 /// What buffers and downloads work with.
@@ -60,7 +63,7 @@ struct Entry {
 impl Arriving {
     /// Nothing on its way.
     pub fn new(context: Context) -> Self {
-        Self { segments: BTreeMap::new(), ended: Vec::new(), context, serials: 0 }
+        Self { segments: BTreeMap::new(), ended: Vec::new(), context, serials: 0, detour: None }
     }
 
     /// The buffer of a segment, empty if nothing was known of it.
@@ -71,6 +74,11 @@ impl Arriving {
     /// How to ask the origin for the segment.
     pub fn set_request(&mut self, segment: SegmentId, request: FetchRequest) {
         self.entry(segment).request = Some(request);
+    }
+
+    /// Where else the stream's segments can be had.
+    pub fn set_detour(&mut self, detour: Option<Arc<dyn Detour>>) {
+        self.detour = detour;
     }
 
     /// The path that was asked for, to guess a content type from.
@@ -123,6 +131,9 @@ impl Arriving {
             buffer,
             shape,
             claimed,
+            detour: self.detour.clone(),
+            failed: Vec::new(),
+            home: None,
             origin: self.context.origin.clone(),
             meter: self.context.meter.clone(),
             events: self.context.events.clone(),

@@ -13,8 +13,10 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::buffer::{Head, SegmentBuffer, Source};
+use super::detour::Detour;
 use super::failure::{Failure, Refusal};
 use super::shape::Shape;
 use crate::ids::SegmentId;
@@ -63,6 +65,12 @@ pub struct Download {
     pub shape: Shape,
     /// Its size in bytes, as a peer has said.
     pub claimed: Option<u64>,
+    /// Where else to ask.
+    pub detour: Option<Arc<dyn Detour>>,
+    /// Where it was asked for before, in vain.
+    pub failed: Vec<Url>,
+    /// The first of those requests.
+    pub home: Option<FetchRequest>,
     /// The upstream client.
     pub origin: Origin,
     /// Counts bytes.
@@ -73,7 +81,7 @@ pub struct Download {
     pub cancel: CancellationToken,
 }
 
-enum Trouble {
+pub(super) enum Trouble {
     Mismatch,
     Origin(OriginError),
     Status(Box<OriginResponse>),
@@ -91,12 +99,18 @@ impl Download {
     async fn run_uncancelled(&mut self) {
         let mut validator = None;
         let (mut attempt, mut since) = (0, Instant::now());
+        self.look_ahead().await;
         loop {
             let before = self.buffer.len();
             attempt += 1;
-            let trouble = match self.attempt(&mut validator).await {
-                Ok(()) => return self.tell(News::Done).await,
-                Err(trouble) => trouble,
+            let trouble = match self.attempt_or_turn(&mut validator).await {
+                Ok(Ok(())) => return self.tell(News::Done).await,
+                Ok(Err(trouble)) => trouble,
+                Err(elsewhere) => {
+                    self.turn(elsewhere);
+                    (validator, attempt, since) = (None, 0, Instant::now());
+                    continue;
+                }
             };
             if self.buffer.len() > before {
                 (attempt, since) = (1, Instant::now());
@@ -112,15 +126,23 @@ impl Download {
                     retry::Failure::Status(answer.status.as_u16(), retry_after(&answer.headers))
                 }
             };
+            if let Some(elsewhere) = self.elsewhere(failure).await {
+                self.turn(elsewhere);
+                (validator, attempt, since) = (None, 0, Instant::now());
+                continue;
+            }
             match retry::decide(attempt, since.elapsed(), failure) {
                 Verdict::Retry(pause) => self.pause(pause, &trouble).await,
+                Verdict::GiveUp if self.go_home() => {
+                    (validator, attempt, since) = (None, 0, Instant::now());
+                }
                 Verdict::GiveUp => return self.give_up(trouble).await,
             }
         }
     }
 
     /// One request, its body appended to the buffer.
-    async fn attempt(&self, validator: &mut Option<Validator>) -> Result<(), Trouble> {
+    pub(super) async fn attempt(&self, validator: &mut Option<Validator>) -> Result<(), Trouble> {
         let from = self.buffer.len();
         let is_after_peer = from > 0 && !self.buffer.has_released();
         let answer = self.origin.open_from(&self.request, from, validator.as_ref()).await;
@@ -137,6 +159,11 @@ impl Download {
         }
         if is_after_peer && !self.continues(from, answer.total) {
             return Err(Trouble::Mismatch);
+        }
+        let is_turned = from > 0 && !is_after_peer && !self.failed.is_empty();
+        if is_turned && !self.is_same_size(answer.total) {
+            let host = self.request.url.host_str().unwrap_or_default().to_owned();
+            return Err(Trouble::Origin(OriginError::Changed { host }));
         }
         *validator = Validator::from_headers(&answer.headers).or(validator.take());
         self.buffer.set_head(Head {

@@ -9,6 +9,7 @@ mod arriving;
 mod budget;
 pub mod buffer;
 mod continuity;
+mod detour;
 mod download;
 mod failure;
 mod link;
@@ -43,6 +44,7 @@ use crate::tracker::session::TrackerSession;
 
 pub use budget::Budget;
 use buffer::Reader;
+pub use detour::Detour;
 pub use download::guess_content_type;
 pub use failure::{Failure, Refusal};
 pub use link::PeerFigures;
@@ -141,6 +143,7 @@ struct Open {
     segment: SegmentId,
     player: PlayerId,
     request: FetchRequest,
+    detour: Option<Arc<dyn Detour>>,
     reply: oneshot::Sender<Opening>,
 }
 
@@ -203,6 +206,7 @@ impl StreamHandle {
         segment: SegmentId,
         player: PlayerId,
         request: FetchRequest,
+        detour: Option<Arc<dyn Detour>>,
     ) -> Opening {
         let CacheOfStream(cache, stream) = &*self.cache;
         if let Some(held) = cache.get(*stream, segment) {
@@ -211,7 +215,7 @@ impl StreamHandle {
             return Opening::Held(held);
         }
         let (reply, opening) = oneshot::channel();
-        let open = Command::Open(Box::new(Open { segment, player, request, reply }));
+        let open = Command::Open(Box::new(Open { segment, player, request, detour, reply }));
         if self.commands.send(open).await.is_err() {
             return Opening::Bypass;
         }

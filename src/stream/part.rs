@@ -131,6 +131,10 @@ impl Flight {
             buffer: self.buffer.clone(),
             shape: Shape::default(),
             claimed: None,
+            // Pathways are for those who bear to be behind by more than a part.
+            detour: None,
+            failed: Vec::new(),
+            home: None,
             origin,
             meter,
             events,

@@ -86,6 +86,8 @@ struct Stream {
 pub struct Located {
     /// The stream.
     pub stream: StreamHandle,
+    /// The playlist it was last read from, as the player asked for it.
+    pub playlist: Url,
     /// The segments with that URL, each with its range of it.
     pub segments: Vec<Part>,
 }
@@ -183,7 +185,8 @@ impl Registry {
             Some(((is_exact, Reverse(effort), stream.read_at), index, segments))
         });
         let (_, index, segments) = found.max_by_key(|(rank, ..)| *rank)?;
-        Some(Located { stream: inner.alive(&self.parts, index), segments })
+        let playlist = inner.streams[index].playlist.clone();
+        Some(Located { stream: inner.alive(&self.parts, index), playlist, segments })
     }
 
     /// The part of a segment that a piece of a resource is, for a player with these credentials;

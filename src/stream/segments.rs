@@ -100,7 +100,7 @@ impl Actor {
     pub(super) fn fetch(&mut self, segment: SegmentId) {
         let fallback = self.timeline.segment(segment).map(|known| FetchRequest {
             wanted: known.range.map_or(Wanted::Whole, Wanted::Slice),
-            ..FetchRequest::get(known.url.clone(), self.manners.headers_for(&known.url))
+            ..self.manners.request(&known.url)
         });
         if !self.arriving.fetch(segment, fallback, self.shape(segment)) {
             self.feed(Input::FetchFailed { segment });

@@ -17,6 +17,10 @@ impl Swarm {
         }
         let size = self.window.size(segment);
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
+        if !transfer.is_demanded() {
+            // What the origin refused us it may give to a player.
+            transfer.origin_failed_at = None;
+        }
         let reader = Reader { since: self.now, requests: 0 };
         let reader = transfer.readers.entry(player).or_insert(reader);
         reader.requests += 1;
@@ -87,7 +91,8 @@ impl Swarm {
             return;
         }
         transfer.source = Source::Waiting;
-        transfer.origin_failed_at = Some(self.now);
+        let is_for_a_player = transfer.is_demanded() && transfer.is_unasked;
+        transfer.origin_failed_at = (!is_for_a_player).then_some(self.now);
         let is_whole = transfer.is_whole();
         self.have.changed(self.now);
         if is_whole {

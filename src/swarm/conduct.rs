@@ -192,6 +192,7 @@ impl Swarm {
         let size = self.window.size(segment);
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
         transfer.source = Source::Origin { since: self.now, received: 0 };
+        transfer.is_unasked = !transfer.is_demanded();
         self.outputs.push_back(Output::Fetch { segment, from: transfer.have });
         self.have.changed_urgently(self.now);
     }

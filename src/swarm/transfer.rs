@@ -26,6 +26,8 @@ pub(super) struct Transfer {
     pub(super) failed: BTreeMap<PeerKey, Retry>,
     /// When the origin gave up on it.
     pub(super) origin_failed_at: Option<Instant>,
+    /// Nobody waited for it when the origin was asked: for a player it may have another answer.
+    pub(super) is_unasked: bool,
     /// Peers sent something else under this name: only the origin can be asked.
     pub(super) is_origin_only: bool,
 }

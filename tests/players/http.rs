@@ -27,15 +27,23 @@ impl Answer {
 
 /// Gets `url`, which must be plain `http://host:port/…`.
 pub fn get(url: &str) -> io::Result<Answer> {
+    get_with(url, &[])
+}
+
+/// Gets `url` with further header fields. User name and password in it are left out.
+pub fn get_with(url: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{what}: {url}"));
     let rest = url.strip_prefix("http://").ok_or_else(|| invalid("not an http URL"))?;
     let (authority, path) = rest.split_once('/').ok_or_else(|| invalid("URL without a path"))?;
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = headers.collect();
     let mut socket = TcpStream::connect(authority)?;
     socket.set_read_timeout(Some(READ_TIMEOUT))?;
     write!(
         socket,
         "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: players-test\r\n\
-         Connection: close\r\n\r\n"
+         Connection: close\r\n{headers}\r\n"
     )?;
     let mut reader = BufReader::new(socket);
     let mut line = String::new();

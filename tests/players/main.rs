@@ -16,6 +16,7 @@ mod kodi_watching;
 #[expect(dead_code, reason = "publishing by hand is for the integration tests")]
 mod ll_origin;
 mod low_latency;
+mod matrix;
 mod page;
 mod players;
 mod process;

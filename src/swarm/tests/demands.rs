@@ -315,3 +315,28 @@ fn who_gives_nothing_fetches_nothing_ahead_from_the_origin() {
     s.announce(1, &[97], &[]);
     assert_eq!(s.until(30_000), NOTHING);
 }
+
+#[test]
+fn what_the_origin_refuses_ahead_of_a_player_it_is_asked_again_for_the_player() {
+    let failed = || Input::FetchFailed { segment: SegmentId(98) };
+    let fetches = |lines: &[String]| lines.iter().any(|line| line.contains("fetch 98 "));
+    for fails_before_the_demand in [true, false] {
+        let mut s = Script::joined(true, 2);
+        s.input(Input::SwarmSize(3));
+        s.play(98);
+        s.announce(1, &[97], &[]);
+        s.announce(2, &[97], &[]);
+        assert!((1..40).any(|n| fetches(&s.until(s.now_ms.max(n * 500)))), "its turn comes");
+        let mut lines = if fails_before_the_demand {
+            s.input(failed());
+            s.demand(98)
+        } else {
+            s.demand(98);
+            s.input(failed())
+        };
+        lines.extend(s.until(s.now_ms + 20_000));
+        assert!(fetches(&lines), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("fail")), "{lines:?}");
+        assert_eq!(s.input(failed()), ["fail 98"]);
+    }
+}

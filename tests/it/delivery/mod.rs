@@ -14,6 +14,7 @@ mod low_latency;
 mod low_latency_parts;
 mod odd_segments;
 mod ranges;
+mod steering;
 mod suffixes;
 mod transitions;
 

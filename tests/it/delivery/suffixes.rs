@@ -3,7 +3,7 @@
 use super::{daemon, uris};
 use crate::ask::{self, get};
 use crate::origin::TestOrigin;
-use crate::resource::Resource;
+use crate::resource::{Gate, Resource};
 
 fn playlist(tags: &str) -> Resource {
     let text = format!(
@@ -66,4 +66,40 @@ async fn a_playlist_is_given_out_although_its_segments_cannot_be_had() {
     origin.put("/index.m3u8", playlist(""));
     let answer = get(daemon.local_addr(), &ask::path(&origin.url("/index.m3u8"))).await;
     assert!(answer.text().contains("seg-1~.ts?t=1"), "{}", answer.text());
+}
+
+fn live(last: usize) -> Resource {
+    let text = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nseg\n{}",
+        "#EXTINF:2,\nnext\n".repeat(last)
+    );
+    Resource::playlist(&text).header("cache-control", "no-cache")
+}
+
+#[tokio::test]
+async fn a_live_playlist_led_elsewhere_each_time_costs_one_look() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    origin.put("/seg", Resource::new("", b"\xff\xf1\x50\x80packed audio".to_vec()));
+    for n in 1..4 {
+        origin.put("/index.m3u8", Resource::redirect(302, &format!("/led.m3u8?token={n}")));
+        origin.put("/led.m3u8", live(n));
+        let answer = get(daemon.local_addr(), &ask::path(&origin.url("/index.m3u8"))).await;
+        assert_eq!(answer.text().matches("~.aac").count(), n + 1, "{}", answer.text());
+    }
+    assert_eq!(origin.requests_for("/seg").len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_segment_keeps_the_player_of_a_live_stream_waiting_once_at_most() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    let gate = Gate::closed();
+    origin.put("/seg", Resource::ts(1000, 1).hold_head(&gate));
+    let mut looks = Vec::new();
+    for n in 1..4 {
+        origin.put("/index.m3u8", live(n));
+        let answer = get(daemon.local_addr(), &ask::path(&origin.url("/index.m3u8"))).await;
+        assert_eq!(answer.text().matches("~.ts").count(), n + 1, "{}", answer.text());
+        looks.push(origin.requests_for("/seg").len());
+    }
+    assert_eq!(looks[1..], [looks[0]; 2]);
 }
