@@ -39,15 +39,16 @@
 //! 5. The buffer wakes its readers: a player gets the origin's bytes before the segment is
 //!    complete, a peer's once they were checked.
 //!
-//! A playlist request is shorter: held or fetched once for all who wait, checked, taught to the
-//! registry, rewritten for each player.
+//! A part of a low-latency segment goes past the actor (`stream::part`): held, or fetched at once
+//! for all who ask. A playlist request is shorter still: held or fetched once for all who wait,
+//! checked, taught to the registry, rewritten for each player.
 //!
 //! # Invariants, as absences
 //!
 //! - The core has no clock, socket, task, media byte or randomness of its own: time comes in as an
 //!   argument, randomness as a seed. `tests/sim` drives the same code in virtual time.
-//! - No message of the wire codec can carry a playlist, a key or a URL. Keys, playlists and init
-//!   sections never enter the cache or a swarm: only segments of a timeline have ids.
+//! - No message of the wire codec can carry a playlist, a key, a part or a URL. Keys, playlists and
+//!   init sections never enter the cache or a swarm: only segments of a timeline have ids.
 //! - Nobody waits for a whole segment of the origin; nobody gets a peer's bytes unchecked.
 //! - No second request to the origin for a segment under way: one opener per segment.
 //! - No bytes are shared between two sets of credentials.

@@ -90,7 +90,7 @@ async fn players_with_and_without_delta_updates_see_one_stream_that_is_known_who
     let target = ask::path(&origin.url("/a/live.m3u8").parse().unwrap());
     origin.publish_many(14 * 4);
     get(addr, &target).await;
-    for msn in 14..34 {
+    for msn in 14..24 {
         let next = |skip| format!("{target}?_HLS_msn={msn}{skip}");
         let [skipping, whole] = ["&_HLS_skip=YES", ""].map(|skip| {
             let next = next(skip);
@@ -108,7 +108,7 @@ async fn players_with_and_without_delta_updates_see_one_stream_that_is_known_who
         assert!(skipping.text().contains("#EXT-X-SKIP:SKIPPED-SEGMENTS=6"));
     }
     // For a long time all that comes is updates.
-    for msn in 34..39 {
+    for msn in 24..39 {
         origin.publish_many(4);
         let answer = get(addr, &format!("{target}?_HLS_msn={msn}&_HLS_skip=YES")).await;
         assert!(answer.text().contains("#EXT-X-SKIP"));

@@ -1,6 +1,7 @@
 //! Parts of low-latency segments: brought once for all players, as they come, and then kept.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{daemon, uris};
 use crate::ask::{self, Answer, get};
@@ -210,6 +211,7 @@ async fn a_name_used_again_never_brings_old_bytes() {
     get(addr, &target).await;
     assert_eq!(get(addr, &part).await.body, first.body);
     origin.put("/p.ts", Resource::ts(1000, 2));
+    assert_eq!(get(addr, &part).await.body, crate::resource::pattern(1000, 2));
     origin.put("/l.m3u8", playlist(2, "#EXT-X-PART:DURATION=1,URI=\"p.ts\"\n"));
     get(addr, &target).await;
     for expected in [MISS, "hlswarm; hit"] {
@@ -246,6 +248,28 @@ async fn a_part_that_fails_is_told_to_all_and_asked_for_again() {
     failing.turn_off();
     assert_eq!(get(addr, &target).await.status, 200);
     assert_eq!(origin.requests_for("/p.ts").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_before_an_announced_part_is_no_reason_to_ask_twice() {
+    let (origin, daemon) = (TestOrigin::start().await, daemon().await);
+    let addr = daemon.local_addr();
+    let text = "#EXTM3U\n#EXT-X-TARGETDURATION:600\n#EXTINF:600,\n1.ts\n\
+        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p.ts\"\n";
+    origin.put("/l.m3u8", Resource::playlist(text));
+    let gate = Gate::closed();
+    origin.put("/p.ts", Resource::ts(1000, 1).hold_head(&gate));
+    get(addr, &ask::path(&origin.url("/l.m3u8"))).await;
+    let target = ask::path(&origin.url("/p.ts"));
+    let mut player = ask::Watched::open(addr, &target, &[]).await;
+    origin.wait_for_requests("/p.ts", 1).await;
+    let answer = player.until(|seen| !seen.is_empty());
+    let silence = tokio::time::timeout(Duration::from_secs(90), answer).await;
+    assert!(silence.is_err(), "nothing can have come");
+    assert_eq!(origin.requests_for("/p.ts").len(), 1);
+    gate.open();
+    player.until(|seen| seen.len() > 1000).await;
+    assert!(player.head().starts_with("HTTP/1.1 200"), "{}", player.head());
 }
 
 #[tokio::test]
