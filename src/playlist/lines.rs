@@ -197,7 +197,7 @@ pub fn attributes(list: &str) -> impl Iterator<Item = Attribute<'_>> {
 fn uri_of_line(line: Line<'_>, kind: UriKind) -> Option<UriSpan> {
     if let Some(tag) = line.tag() {
         let range = tag.value_start..tag.value_start + tag.value.len();
-        return matches!(tag.name, "EXT-X-TWITCH-PREFETCH" | "EXT-X-PREFETCH").then_some(UriSpan {
+        return is_prefetch(tag).then_some(UriSpan {
             range,
             kind: UriKind::Prefetch,
             lacks_quotes: false,
@@ -211,7 +211,9 @@ fn uri_of_line(line: Line<'_>, kind: UriKind) -> Option<UriSpan> {
 fn uris_of_tag(tag: Tag<'_>) -> impl Iterator<Item = UriSpan> {
     // Once for the whole list: looking at other attributes for each would be quadratic.
     let (kind, is_preload) = (kind_of_tag(tag), is_preload(tag));
-    let list = if tag.name.starts_with("EXT-X-") { tag.value } else { "" };
+    // The value of a prefetch is one URI, also where it looks like a list.
+    let has_list = tag.name.starts_with("EXT-X-") && !is_prefetch(tag);
+    let list = if has_list { tag.value } else { "" };
     attributes(list).filter_map(move |attribute| {
         if !is_uri(tag.name, attribute.name, is_preload) {
             return None;
@@ -246,6 +248,10 @@ fn is_uri(tag: &str, name: &str, is_preload: bool) -> bool {
         ("EXT-X-DATERANGE" | "EXT-X-CONTENT-STEERING" | "EXT-X-DEFINE", _) => false,
         (_, name) => name == "URI",
     }
+}
+
+fn is_prefetch(tag: Tag<'_>) -> bool {
+    matches!(tag.name, "EXT-X-TWITCH-PREFETCH" | "EXT-X-PREFETCH")
 }
 
 fn is_preload(tag: Tag<'_>) -> bool {
@@ -337,6 +343,7 @@ mod tests {
         assert_eq!(found("#EXTINF:-1,A\nhttp://a/\n"), [("http://a/", UriKind::Channel)]);
         assert_eq!(found("http://a/|A=b&c\n"), [("http://a/", UriKind::Channel)]);
         assert_eq!(form("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:1\n"), Form::Media);
+        assert_eq!(found("#EXT-X-PREFETCH:a,URI=\"u\"\n"), [("a,URI=\"u\"", UriKind::Prefetch)]);
     }
 
     #[test]
@@ -349,7 +356,7 @@ mod tests {
     proptest! {
         #[test]
         fn spans_are_in_order_and_inside(
-            text in "(#EXT-X-(MAP|KEY|Y):|URI=|\"|,|\n|\r|a|é|#){0,60}",
+            text in "(#EXT-X-(MAP|KEY|PREFETCH|Y):|URI=|\"|,|\n|\r|a|é|#){0,60}",
         ) {
             let mut end = 0;
             for span in uris(&text) {
