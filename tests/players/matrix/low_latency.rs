@@ -6,9 +6,9 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Once;
 
-use super::ll_origin::{Addressing, LlOrigin, Media, Plan};
 use super::media;
 use super::serve::Asked;
+use crate::ll_origin::{Addressing, LlOrigin, Media, Plan};
 
 /// Of a segment of a second.
 const PARTS: usize = 5;

@@ -7,9 +7,6 @@
 
 mod bytes;
 mod kinds;
-#[path = "../../ll_origin/mod.rs"]
-#[expect(dead_code, reason = "other suites step it by hand and count its requests")]
-mod ll_origin;
 mod low_latency;
 mod media;
 mod origin;
