@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crate::http::get;
 use crate::ll_origin::{Addressing, LlOrigin, Media, Plan};
 use crate::page::{HLS_JS, PageServer};
 use crate::players::{Player, Seat};
-use crate::process::have;
+use crate::process::{eventually, have};
 use crate::world::{TrackerKind, World};
 
 /// Media seconds each player has to show.
@@ -21,6 +24,8 @@ const MEDIA_S: u32 = 120;
 /// Parts of a segment, and how long each plays: what the media is made with.
 const PARTS: usize = 5;
 const PART_S: f64 = 0.4;
+/// Longest wait for requests to arrive.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Segments that are there when a player comes.
 const SEGMENTS_BEFORE: usize = 6;
 
@@ -43,6 +48,43 @@ fn hls_js_plays_a_low_latency_stream_by_its_parts() {
         assert!(parts.len() > 5, "{addressing:?}: {asked:?}");
         assert_eq!(parts.iter().collect::<BTreeSet<_>>().len(), parts.len(), "{asked:?}");
     }
+}
+
+/// Prints how long a part takes from its making to a player that waits for it, directly and through
+/// a daemon. Nothing is asserted: `tests/it` shows that no part is late by a whole one.
+#[test]
+fn the_latency_of_parts_is_told() {
+    if !have(&["nginx"]) {
+        return;
+    }
+    let world = World::new(TrackerKind::Ours);
+    let daemon = world.daemon("latency");
+    let origin = LlOrigin::start(Plan::new(Media::invented(20, PARTS, PART_S), Addressing::Names));
+    let (mut direct, mut through) = (Vec::new(), Vec::new());
+    for number in 0..19 * PARTS {
+        let name = origin.plan().part_name(number / PARTS, number % PARTS);
+        let url = origin.url(&format!("/a/{name}"));
+        assert_eq!(get(&daemon.url(&origin.url("/a/live.m3u8"))).unwrap().status, 200);
+        let waiting = [url.clone(), daemon.url(&url)].map(|url| {
+            thread::spawn(move || {
+                assert_eq!(get(&url).unwrap().status, 200, "{url}");
+                Instant::now()
+            })
+        });
+        eventually("both wait", PATIENCE, || {
+            (origin.count(&format!("/a/{name}")) == 2).then_some(())
+        });
+        let made = Instant::now();
+        origin.publish();
+        let [bare, ours] = waiting.map(|player| player.join().unwrap() - made);
+        direct.push(bare);
+        through.push(ours);
+    }
+    let [direct, through] = [direct, through].map(|mut took| {
+        took.sort();
+        took[took.len() / 2]
+    });
+    println!("part latency, median: {direct:?} directly, {through:?} through the daemon");
 }
 
 /// What the origin was asked for while a player watched; `None` where its tools are missing.
