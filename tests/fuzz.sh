@@ -1,10 +1,13 @@
 #!/bin/bash
 # Fuzzes everything that reads what strangers write: each target for SECONDS_EACH (60), from the
 # corpora in fuzz/corpus, several at a time. Installs cargo-fuzz into target/tools if it is missing.
+# SEED (1) decides what is tried: the same every time, so that a check fails for what has changed;
+# another one, and more time, look further.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${SECONDS_EACH:-60}
+seed=${SEED:-1}
 version=0.13.1
 export PATH="$PWD/target/tools/bin:$PATH"
 if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
@@ -28,7 +31,7 @@ for target in $targets; do
   # What is found anew stays out of the repository.
   mkdir -p "$logs/$target" "fuzz/artifacts/$target"
   "$built/$target" -artifact_prefix="fuzz/artifacts/$target/" -dict=fuzz/hls.dict \
-    -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
+    -seed="$seed" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 \
     "$logs/$target" "fuzz/corpus/$target" tests/data/playlists >"$logs/$target.log" 2>&1 &
   running+=("$target:$!")
 done
