@@ -14,6 +14,8 @@ pub struct Asked {
     pub query: String,
     /// First byte, and the one behind the last.
     pub range: Option<(usize, Option<usize>)>,
+    /// It is the last of its connection.
+    is_last: bool,
 }
 
 /// Where the answer goes.
@@ -45,6 +47,9 @@ pub fn serve(
     let mut reader = BufReader::new(&socket);
     while let Some(asked) = read(&mut reader)? {
         answer(&asked, &mut Reply { socket: &socket, is_chunked: false })?;
+        if asked.is_last {
+            break;
+        }
     }
     Ok(())
 }
@@ -56,7 +61,8 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
     }
     let target = line.split(' ').nth(1).unwrap_or("/").to_owned();
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut asked = Asked { path: path.to_owned(), query: query.to_owned(), range: None };
+    let mut asked =
+        Asked { path: path.to_owned(), query: query.to_owned(), range: None, is_last: false };
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
@@ -66,6 +72,8 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
         if name.eq_ignore_ascii_case("range") {
             asked.range = range(value.trim());
         }
+        let is_close = value.trim().eq_ignore_ascii_case("close");
+        asked.is_last |= name.eq_ignore_ascii_case("connection") && is_close;
     }
 }
 
