@@ -34,6 +34,8 @@ use watch::{PLAYERS, Player, Seat, Seen};
 
 /// Players at work at the same time.
 const WORKERS: usize = 2;
+/// How often a stream is played in a player whose verdict is not the known one.
+const PLAYS_MAX: usize = 3;
 /// A picture more or less may be lost at an end.
 const FRAMES_OFF: u64 = 1;
 /// The same of VLC, which at a discontinuity writes down fewer or more, as it is busy.
@@ -119,13 +121,18 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Plays a stream in both ways. A player may lose its picture to a busy machine: what differs
-    /// is looked at a second time.
+    /// Plays a stream in both ways. A player may lose its picture to a busy machine, without the
+    /// daemon as well as with it: what is not as it is known to be is looked at again.
     fn judge(&self, kind: &Kind, player: Player) -> Verdict {
-        match self.play(kind, player).verdict(kind, player) {
-            Verdict::Broken(_) => self.play(kind, player).verdict(kind, player),
-            verdict => verdict,
+        let known = table::known(kind, player);
+        let mut verdict = self.play(kind, player).verdict(kind, player);
+        for _ in 1..PLAYS_MAX {
+            if known.as_deref() == Some(verdict.mark()) {
+                break;
+            }
+            verdict = self.play(kind, player).verdict(kind, player);
         }
+        verdict
     }
 
     fn play(&self, kind: &Kind, player: Player) -> Cell {

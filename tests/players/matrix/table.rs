@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::iter::repeat;
+use std::path::{Path, PathBuf};
 
 use super::kinds::{KINDS, Kind};
 use super::watch::{PLAYERS, Player};
@@ -50,8 +51,7 @@ A test beside it compares every byte of every stream with the origin's.
 
 /// Prints the table; fails where anything is broken or not as `docs/players.md` says.
 pub fn check(cells: &[(&Kind, Player, Verdict)]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/players.md");
-    let known = fs::read_to_string(&path).unwrap_or_default();
+    let known = fs::read_to_string(path()).unwrap_or_default();
     let text = render(cells, &known);
     println!("{text}");
     let broken: Vec<_> = cells
@@ -63,8 +63,8 @@ pub fn check(cells: &[(&Kind, Player, Verdict)]) {
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     if std::env::var_os("UPDATE").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &text).unwrap();
+        fs::create_dir_all(path().parent().unwrap()).unwrap();
+        fs::write(path(), &text).unwrap();
         return;
     }
     let changed: Vec<_> = text.lines().filter(|line| !known.lines().any(|k| k == *line)).collect();
@@ -73,6 +73,24 @@ pub fn check(cells: &[(&Kind, Player, Verdict)]) {
         "docs/players.md says otherwise; if that is meant, write it anew with UPDATE=1. New:\n{}",
         changed.join("\n")
     );
+}
+
+/// What the table says of a stream in a player.
+pub fn known(kind: &Kind, player: Player) -> Option<String> {
+    let known = fs::read_to_string(path()).unwrap_or_default();
+    let place = PLAYERS.iter().position(|of| *of == player)?;
+    row(&known, kind).nth(place).map(str::to_owned)
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/players.md")
+}
+
+/// The marks of a stream in a table.
+fn row<'a>(table: &'a str, kind: &Kind) -> impl Iterator<Item = &'a str> {
+    let begin = format!("| {} | ", kind.name);
+    let row = table.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_default();
+    row.split(" | ").map(|mark| mark.trim_end_matches(" |")).filter(|mark| !mark.is_empty())
 }
 
 /// The table; what was not run is as it was.
@@ -85,10 +103,7 @@ fn render(cells: &[(&Kind, Player, Verdict)], known: &str) -> String {
     text += &" --- |".repeat(PLAYERS.len());
     for kind in KINDS {
         let _ = write!(text, "\n| {} |", kind.name);
-        let row = known.lines().find(|line| line.starts_with(&format!("| {} |", kind.name)));
-        let mut before = row.unwrap_or_default().split(" | ").skip(1);
-        for player in PLAYERS {
-            let before = before.next().map_or("?", |mark| mark.trim_end_matches(" |"));
+        for (player, before) in PLAYERS.into_iter().zip(row(known, kind).chain(repeat("?"))) {
             let is_it =
                 |cell: &&(&Kind, Player, Verdict)| cell.0.name == kind.name && cell.1 == player;
             let mark = cells.iter().find(is_it).map_or(before, |cell| cell.2.mark());
