@@ -98,7 +98,7 @@ settings! {
         peers_max: u64 = 20, in 1..=200;
         /// Longest wait in milliseconds, when a stream starts and its swarm has other members, for
         /// one of them to answer before the origin is asked (0 to 5,000; 0 asks at once).
-        join_wait_ms: u64 = 1_000, in 0..=5_000;
+        join_wait_ms: u64 = 0, in 0..=5_000;
         /// Seconds by which players of a live stream are kept behind its edge, so that peers have
         /// the time to get what they ask for (0 to 120; 0 turns it off). "auto" is two target
         /// durations while there are peers.

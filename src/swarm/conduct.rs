@@ -129,6 +129,7 @@ impl Swarm {
                 Joined::Until(until) => Some(until),
                 Joined::Done => None,
             },
+            is_meeting: self.now < self.meeting_until,
             peers: self
                 .peers
                 .iter()

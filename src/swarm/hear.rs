@@ -19,6 +19,8 @@ const STRIKES_MAX: u32 = 3;
 /// A peer that answered absent, and then announces the segment again, was busy: it is asked again
 /// no sooner than this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The same for one of our own kind, which need not announce anything again.
+const RETRY_KIN_AFTER: Duration = Duration::from_millis(400);
 
 impl Swarm {
     pub(super) fn connected(&mut self, key: PeerKey, id: PeerId) {
@@ -146,14 +148,17 @@ impl Swarm {
 
     fn absent(&mut self, key: PeerKey, segment: SegmentId, request: u64) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        peer.forget(segment);
+        let retry_after = if peer.is_kin() { RETRY_KIN_AFTER } else { RETRY_AFTER };
+        if !peer.is_kin() {
+            peer.forget(segment);
+        }
         let is_current =
             peer.download.is_some_and(|d| d.segment == segment && d.request == request);
         if is_current {
             peer.end_download(self.now);
             self.released(segment, key);
             if let Some(transfer) = self.transfers.get_mut(&segment) {
-                transfer.failed.insert(key, Retry::From(self.now + RETRY_AFTER));
+                transfer.failed.insert(key, Retry::From(self.now + retry_after));
             }
         }
     }

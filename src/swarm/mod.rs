@@ -56,6 +56,8 @@ pub struct Config {
     pub urgent_first_byte: Duration,
     /// Time in which the share of live members that fetch from the origin unasked doubles.
     pub ramp_doubling: Duration,
+    /// How long before due a segment of a recording that no peer has is fetched from the origin.
+    pub origin_lead: Duration,
     /// Longest a player is left waiting for peers, whatever buffer it seems to have.
     pub hold_max: Duration,
     /// Largest segment accepted from a peer, in bytes.
@@ -67,13 +69,14 @@ impl Default for Config {
         Self {
             upload: true,
             uploads_max: 8,
-            join_wait: Duration::from_secs(1),
+            join_wait: Duration::ZERO,
             prefetch: Duration::from_secs(30),
             prefetch_segments: 8,
             origin_margin: Duration::from_millis(900),
             origin_margin_factor: 2.0,
             urgent_first_byte: Duration::from_millis(700),
             ramp_doubling: Duration::from_secs(3),
+            origin_lead: Duration::from_secs(15),
             hold_max: Duration::from_secs(8),
             segment_bytes_max: 128 << 20,
         }

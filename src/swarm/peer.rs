@@ -126,6 +126,11 @@ impl Peer {
         self.loading.binary_search(&segment.0).is_ok()
     }
 
+    /// Whether it is of our own kind: it says absent when it is busy, and announces what it loses.
+    pub(super) fn is_kin(&self) -> bool {
+        self.id.0.starts_with(b"-HS")
+    }
+
     /// Number of segments held and loading.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.loaded.len(), self.loading.len())

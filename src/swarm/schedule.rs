@@ -35,6 +35,8 @@ pub(super) struct Situation<'a> {
     pub(super) downlink: Downlink,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
+    /// Whether peers are still likely to turn up where there are none.
+    pub(super) is_meeting: bool,
     /// The connected peers, in order of their keys.
     pub(super) peers: Vec<Candidate<'a>>,
 }
@@ -186,14 +188,19 @@ impl Ask<'_> {
     /// Nobody connected holds or loads the segment.
     fn unheard_of(&self, fallback_at: Instant) -> Answer {
         let s = self.situation;
-        if !s.is_live || s.peers.is_empty() {
+        if s.peers.is_empty() && !s.is_meeting {
             return (Step::Fetch, None);
         }
-        let turn_at = self.turn_at();
-        if s.now >= turn_at {
+        let turn_at = if s.is_live {
+            (self.turn_at(), Reason::Ramp)
+        } else {
+            (earlier_by(fallback_at, s.config.origin_lead), Reason::Due)
+        };
+        let fetch_at = turn_at.min((fallback_at, Reason::Due));
+        if s.now >= fetch_at.0 {
             return (Step::Fetch, None);
         }
-        (Step::Wait, Some((turn_at, Reason::Ramp).min((fallback_at, Reason::Due))))
+        (Step::Wait, Some(fetch_at))
     }
 
     /// When this member is to fetch the segment if nobody is heard to have it.

@@ -16,6 +16,9 @@ use super::window::Window;
 use super::{Config, Expected, Input, Output, PeerStatus, Reason, Status};
 use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 
+/// Who met nobody in this time after joining need not wait for peers.
+const MEETING: Duration = Duration::from_secs(10);
+
 /// One rendition's swarm as this member sees it.
 #[derive(Debug)]
 pub struct Swarm {
@@ -25,6 +28,8 @@ pub struct Swarm {
     /// The latest time heard of: it never runs backwards.
     pub(super) now: Instant,
     pub(super) joined: Joined,
+    /// Until when peers are still likely to turn up.
+    pub(super) meeting_until: Instant,
     /// Members the tracker reports.
     pub(super) size: u32,
     pub(super) window: Window,
@@ -52,6 +57,7 @@ impl Swarm {
     pub fn new(config: Config, me: PeerId, seed: u64, now: Instant) -> Self {
         Self {
             joined: Joined::Until(now + config.join_wait),
+            meeting_until: now + MEETING,
             uploads: Uploads::new(config.uploads_max),
             config,
             me,
@@ -81,11 +87,13 @@ impl Swarm {
                 self.size = size;
                 if size <= 1 {
                     self.joined = Joined::Done;
+                    self.meeting_until = self.now;
                 }
             }
             Input::Alone => {
                 self.size = 0;
                 self.joined = Joined::Done;
+                self.meeting_until = self.now;
             }
             Input::Demanded { segment, player } => self.demanded(segment, player),
             Input::Dismissed { segment, player } => self.dismissed(segment, player),

@@ -25,7 +25,7 @@ const SIZE: u64 = 1_000_000;
 impl Script {
     /// A swarm that knows 100 segments of 4 s and is still joining.
     fn joining(is_live: bool) -> Self {
-        Self::with(Config::default(), is_live)
+        Self::with(Config { join_wait: Duration::from_secs(1), ..Config::default() }, is_live)
     }
 
     fn with(config: Config, is_live: bool) -> Self {

@@ -1,0 +1,73 @@
+//! What came of a run, and the figures made of it.
+
+/// What is counted while it is measured.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub handed: u64,
+    pub handed_bytes: u64,
+    pub origin_bytes: u64,
+    pub peer_bytes: u64,
+    pub origin_fetches: u64,
+    pub published: u64,
+    pub stalls: u64,
+    pub stalled_us: u64,
+    pub watched_us: u64,
+    pub failures: u64,
+    pub startups_us: Vec<u64>,
+    /// From publication to being held, of every viewer.
+    pub waits_us: Vec<u64>,
+    /// Bytes given, of every place.
+    pub given: Vec<u64>,
+}
+
+impl Report {
+    /// Share of the bytes handed to players that the origin did not send.
+    pub fn saved(&self) -> f64 {
+        1.0 - self.origin_bytes as f64 / self.handed_bytes.max(1) as f64
+    }
+
+    /// Seconds stalled in an hour of watching.
+    pub fn stall_s_per_hour(&self) -> f64 {
+        self.stalled_us as f64 / 1e6 / self.hours()
+    }
+
+    pub fn stalls_per_hour(&self) -> f64 {
+        self.stalls as f64 / self.hours()
+    }
+
+    pub fn startup_mean_s(&self) -> f64 {
+        let sum: u64 = self.startups_us.iter().sum();
+        sum as f64 / 1e6 / self.startups_us.len().max(1) as f64
+    }
+
+    pub fn copies_per_segment(&self, segment_bytes: u64) -> f64 {
+        self.origin_bytes as f64 / segment_bytes as f64 / self.published.max(1) as f64
+    }
+
+    pub fn availability_s(&self, percent: usize) -> f64 {
+        let mut waits = self.waits_us.clone();
+        waits.sort_unstable();
+        let at = (waits.len() * percent / 100).min(waits.len().saturating_sub(1));
+        waits.get(at).map_or(0.0, |us| *us as f64 / 1e6)
+    }
+
+    /// 0: all give the same; 1: one gives everything.
+    pub fn upload_gini(&self) -> f64 {
+        let mut given = self.given.clone();
+        given.sort_unstable();
+        let total: u64 = given.iter().sum();
+        let n = given.len() as f64;
+        let weighted: f64 =
+            given.iter().enumerate().map(|(at, bytes)| (at + 1) as f64 * *bytes as f64).sum();
+        if total == 0 { 0.0 } else { 2.0 * weighted / (n * total as f64) - (n + 1.0) / n }
+    }
+
+    fn hours(&self) -> f64 {
+        (self.watched_us as f64 / 3.6e9).max(1e-9)
+    }
+}
+
+/// How much of one there is of another: 1 when there is nothing of either.
+pub fn ratio(with: f64, without: f64) -> f64 {
+    if with == without { 1.0 } else { with / without.max(1e-3) }
+}
