@@ -307,7 +307,7 @@ impl Actor {
                 Output::StopFetch { segment } => self.arriving.stop_fetch(segment),
                 Output::Discard { segment } => self.arriving.discard(segment),
                 Output::Say { peer, message } => self.say(peer, message),
-                Output::Serve { peer, segment, request, from } => {
+                Output::Serve { peer, segment, request, from, .. } => {
                     self.serve(peer, segment, request, from);
                 }
                 Output::StopServe { peer, request } => {

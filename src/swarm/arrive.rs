@@ -44,9 +44,10 @@ impl Swarm {
 
     pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
-        let Source::Origin { received, .. } = &mut transfer.source else { return };
+        let Source::Origin { from, received, .. } = &mut transfer.source else { return };
+        let at = from.saturating_add(*received);
         *received = received.saturating_add(len);
-        transfer.have = transfer.have.saturating_add(len);
+        transfer.got.insert(at..at.saturating_add(len));
         let claimed = transfer.total.map(|t| t.bytes);
         if let Some(bytes) = total {
             transfer.total = Some(Total { bytes, is_trusted: true });
@@ -64,14 +65,11 @@ impl Swarm {
     }
 
     pub(super) fn completed(&mut self, segment: SegmentId, size: u64) {
+        self.cancel_asked(segment);
         if let Some(transfer) = self.transfers.remove(&segment) {
-            match transfer.source {
-                Source::Origin { since, received } => {
-                    let elapsed = self.now.saturating_duration_since(since);
-                    self.downlink.learn_from_origin(received, elapsed);
-                }
-                Source::Peer(peer) => self.cancel(peer),
-                Source::Waiting | Source::Verifying => {}
+            if let Source::Origin { since, received, .. } = transfer.source {
+                let elapsed = self.now.saturating_duration_since(since);
+                self.downlink.learn_from_origin(received, elapsed);
             }
             for peer in &transfer.contributors {
                 if let Some(peer) = self.peers.get_mut(peer) {
@@ -119,12 +117,10 @@ impl Swarm {
             Some(peer) => BTreeSet::from([peer]),
             None => transfer.contributors.clone(),
         };
-        let source = std::mem::take(&mut transfer.source);
+        transfer.source = Source::Waiting;
         transfer.empty();
         transfer.is_origin_only = true;
-        if let Source::Peer(peer) = source {
-            self.cancel(peer);
-        }
+        self.cancel_asked(segment);
         self.have.changed(self.now);
         for peer in suspects {
             self.drop_peer(peer, DropReason::Polluted);
@@ -133,6 +129,7 @@ impl Swarm {
 
     /// All bytes of a segment are here.
     pub(super) fn verify(&mut self, segment: SegmentId) {
+        self.cancel_asked(segment);
         if let Some(transfer) = self.transfers.get_mut(&segment) {
             if transfer.is_fetching() {
                 self.have.changed(self.now);

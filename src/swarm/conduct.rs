@@ -5,17 +5,24 @@
 //! after each input.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::peer::average_rate;
 use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
 use super::state::{Joined, Swarm};
-use super::transfer::{Opened, Reader, Retry, Source, Transfer};
+use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
 use super::wire::Message;
 use super::{Output, Reason};
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 
 /// A peer that sends nothing for this long has failed at the segment.
 const PEER_STALL: Duration = Duration::from_secs(2);
+/// A peer left for a quicker one is not asked again for the same segment within this time.
+const LEFT_PAUSE: Duration = Duration::from_secs(3);
+/// Least and greatest weight of a member when it comes to fetching for all.
+const WEIGHT_MIN: f64 = 0.1;
+const WEIGHT_MAX: f64 = 2.0;
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -38,11 +45,13 @@ impl Swarm {
                 break;
             }
         }
+        self.serve_waiting();
         self.announce();
-        self.deadline = [until, self.stall_at(), self.announce_at(), self.gone_at()]
-            .into_iter()
-            .flatten()
-            .min();
+        self.deadline =
+            [until, self.stall_at(), self.announce_at(), self.gone_at(), self.turn_at()]
+                .into_iter()
+                .flatten()
+                .min();
     }
 
     fn strike_stalled(&mut self) {
@@ -129,6 +138,7 @@ impl Swarm {
                 Joined::Until(until) => Some(until),
                 Joined::Done => None,
             },
+            weight: self.weight(),
             is_meeting: self.now < self.meeting_until,
             peers: self
                 .peers
@@ -140,6 +150,13 @@ impl Swarm {
                 })
                 .collect(),
         }
+    }
+
+    /// Own uplink compared with the peers', within limits; 1 while it is not known.
+    fn weight(&self) -> f64 {
+        let average = average_rate(self.peers.values());
+        let weight = self.uploads.uplink().filter(|_| average > 0.0).map(|own| own / average);
+        weight.unwrap_or(1.0).clamp(WEIGHT_MIN, WEIGHT_MAX)
     }
 
     /// Segments ahead of the players, the hungriest player's first, that nobody waits for yet.
@@ -166,7 +183,24 @@ impl Swarm {
         let segment = decision.segment;
         match decision.step {
             Step::Wait => return false,
-            Step::Ask(peer) => self.ask(segment, peer),
+            Step::Ask(peer) => {
+                self.give_up_peers(segment);
+                self.ask(segment, peer, None);
+            }
+            Step::AskParts(ref parts) => {
+                if let Some(sole) = self.transfers.get(&segment).and_then(Transfer::sole_peer) {
+                    self.give_up_peer(segment, sole);
+                }
+                for (peer, part) in parts {
+                    self.ask(segment, *peer, Some(part.clone()));
+                }
+            }
+            Step::Leave(peer) => {
+                self.leave_peer(segment, peer);
+                if let Some(transfer) = self.transfers.get_mut(&segment) {
+                    transfer.failed.insert(peer, Retry::From(self.now + LEFT_PAUSE));
+                }
+            }
             Step::Fetch => self.fetch(segment),
             Step::Fail => {
                 self.outputs.push_back(Output::Fail { segment });
@@ -176,34 +210,47 @@ impl Swarm {
         true
     }
 
-    fn ask(&mut self, segment: SegmentId, key: PeerKey) {
-        self.give_up_peer(segment);
+    /// Asks a peer for a part of a segment, or for everything that is missing at its end.
+    fn ask(&mut self, segment: SegmentId, key: PeerKey, part: Option<Range<u64>>) {
         self.cancel(key);
         let size = self.window.size(segment);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
-        transfer.source = Source::Peer(key);
-        let from = transfer.have;
-        let request = peer.ask(self.now, segment, from);
-        self.say(key, Message::Request { segment: segment.0, request, from });
+        let from = part.as_ref().map_or(transfer.have(), |part| part.start);
+        let end = part.map(|part| part.end);
+        transfer.asked.insert(key, Asked { from, end });
+        let request = peer.ask(self.now, segment, from, end);
+        let segment = segment.0;
+        self.say(
+            key,
+            match end {
+                Some(end) => Message::RequestPart { segment, request, from, end },
+                None => Message::Request { segment, request, from },
+            },
+        );
     }
 
     fn fetch(&mut self, segment: SegmentId) {
-        self.give_up_peer(segment);
+        self.give_up_peers(segment);
         let size = self.window.size(segment);
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
-        transfer.source = Source::Origin { since: self.now, received: 0 };
+        transfer.got.keep_prefix();
+        let from = transfer.have();
+        transfer.source = Source::Origin { since: self.now, from, received: 0 };
         transfer.is_unasked = !transfer.is_demanded();
-        self.outputs.push_back(Output::Fetch { segment, from: transfer.have });
+        self.outputs.push_back(Output::Fetch { segment, from });
         self.have.changed_urgently(self.now);
     }
 
-    /// Another source takes over from the peer a segment was coming from, if it was. A peer that
-    /// had its chance and never sent a byte must not cost every urgent demand that much time.
-    fn give_up_peer(&mut self, segment: SegmentId) {
-        let Some(Source::Peer(key)) = self.transfers.get(&segment).map(|t| t.source) else {
-            return;
-        };
+    fn give_up_peers(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.transfers.get(&segment) else { return };
+        let keys: Vec<_> = transfer.asked.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.give_up_peer(segment, key));
+    }
+
+    /// Another source takes over from a peer a segment was coming from. A peer that had its
+    /// chance and never sent a byte must not cost every urgent demand that much time.
+    fn give_up_peer(&mut self, segment: SegmentId, key: PeerKey) {
         let download = self.peers.get(&key).and_then(|peer| peer.download);
         let is_silent = download.is_some_and(|d| {
             d.received == 0 && d.moved_at + self.config.urgent_first_byte <= self.now
@@ -228,16 +275,13 @@ impl Swarm {
     }
 
     fn end(&mut self, segment: SegmentId) {
+        self.cancel_asked(segment);
         let Some(transfer) = self.transfers.remove(&segment) else { return };
-        match transfer.source {
-            Source::Peer(peer) => self.cancel(peer),
-            Source::Origin { .. } => {
-                self.outputs.push_back(Output::StopFetch { segment });
-                self.have.changed(self.now);
-            }
-            Source::Waiting | Source::Verifying => {}
+        if transfer.is_fetching() {
+            self.outputs.push_back(Output::StopFetch { segment });
+            self.have.changed(self.now);
         }
-        if transfer.have > 0 {
+        if !transfer.got.is_empty() {
             self.outputs.push_back(Output::Discard { segment });
         }
     }
@@ -260,12 +304,17 @@ impl Swarm {
         self.say(key, Message::Cancel { segment, request });
     }
 
+    /// Takes back everything peers are asked for of that segment.
+    pub(super) fn cancel_asked(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.transfers.get(&segment) else { return };
+        let keys: Vec<_> = transfer.asked.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.cancel(key));
+    }
+
     /// The segment no longer comes from that peer.
     pub(super) fn released(&mut self, segment: SegmentId, peer: PeerKey) {
-        if let Some(transfer) = self.transfers.get_mut(&segment)
-            && transfer.source == Source::Peer(peer)
-        {
-            transfer.source = Source::Waiting;
+        if let Some(transfer) = self.transfers.get_mut(&segment) {
+            transfer.asked.remove(&peer);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::peer::Peer;
 use super::state::{Joined, Swarm};
 use super::transfer::{Retry, Total};
+use super::upload::Wanted;
 use super::wire::Message;
 use super::{DropReason, Output};
 use crate::ids::{PeerId, PeerKey, SegmentId};
@@ -20,7 +21,7 @@ const STRIKES_MAX: u32 = 3;
 /// no sooner than this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The same for one of our own kind, which need not announce anything again.
-const RETRY_KIN_AFTER: Duration = Duration::from_millis(400);
+const RETRY_KIN_AFTER: Duration = Duration::from_millis(250);
 
 impl Swarm {
     pub(super) fn connected(&mut self, key: PeerKey, id: PeerId) {
@@ -39,7 +40,7 @@ impl Swarm {
     }
 
     pub(super) fn disconnected(&mut self, key: PeerKey) {
-        self.uploads.take(key);
+        self.uploads.forget(key);
         if let Some(download) = self.peers.remove(&key).and_then(|peer| peer.download) {
             self.released(download.segment, key);
         }
@@ -68,10 +69,20 @@ impl Swarm {
         match message {
             Message::Announcement { loaded, loading } => self.announced(key, loaded, loading),
             Message::Request { segment, request, from } => {
-                self.requested(key, SegmentId(segment), request, from);
+                self.requested(
+                    key,
+                    Wanted { segment: SegmentId(segment), request, from, end: None },
+                );
+            }
+            Message::RequestPart { segment, request, from, end } => {
+                let end = Some(end);
+                self.requested(key, Wanted { segment: SegmentId(segment), request, from, end });
             }
             Message::Data { segment, size, request } => {
-                self.data_follows(key, SegmentId(segment), request, size);
+                self.data_follows(key, SegmentId(segment), request, size, None);
+            }
+            Message::Part { segment, size, request, total } => {
+                self.data_follows(key, SegmentId(segment), request, size, Some(total));
             }
             Message::Completed { segment: _, request } => {
                 let verdict = self.peers.get(&key).map(|peer| peer.completed(request));
@@ -81,6 +92,7 @@ impl Swarm {
             }
             Message::Absent { segment, request } => self.absent(key, SegmentId(segment), request),
             Message::Cancel { segment: _, request } => {
+                self.uploads.unqueue(key);
                 if self.uploads.end(key, request) {
                     self.outputs.push_back(Output::StopServe { peer: key, request });
                 }
@@ -100,39 +112,22 @@ impl Swarm {
         }
     }
 
-    fn requested(&mut self, key: PeerKey, segment: SegmentId, request: u64, from: u64) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        if !peer.may_request(self.now) {
-            if peer.has_flooded() {
-                self.strike(key);
-            }
-            return;
-        }
-        if let Some(previous) = self.uploads.take(key) {
-            self.outputs.push_back(Output::StopServe { peer: key, request: previous });
-        }
-        let size = self.have.size(segment).filter(|_| self.config.upload);
-        let bytes = size.and_then(|size| size.checked_sub(from)).filter(|bytes| *bytes > 0);
-        let pace = self.window.media_bytes_per_second();
-        let is_started =
-            bytes.is_some_and(|bytes| self.uploads.start(self.now, key, request, bytes, pace));
-        if is_started {
-            self.outputs.push_back(Output::Serve { peer: key, segment, request, from });
-        } else {
-            self.say(key, Message::Absent { segment: segment.0, request });
-        }
-    }
-
-    fn data_follows(&mut self, key: PeerKey, segment: SegmentId, request: u64, size: u64) {
+    fn data_follows(
+        &mut self,
+        key: PeerKey,
+        segment: SegmentId,
+        request: u64,
+        size: u64,
+        total: Option<u64>,
+    ) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let bytes_max = self.config.segment_bytes_max;
-        let download = match peer.data_follows(segment, request, size, bytes_max) {
-            Ok(Some(download)) => download,
+        let bytes = match peer.data_follows(segment, request, size, total, bytes_max) {
+            Ok(Some(bytes)) => bytes,
             Ok(None) => return,
             Err(reason) => return self.drop_peer(key, reason),
         };
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
-        let bytes = download.from + size;
         match transfer.total {
             None => transfer.total = Some(Total { bytes, is_trusted: false }),
             Some(total) if total.bytes == bytes => {}
@@ -171,12 +166,16 @@ impl Swarm {
             Err(reason) => return self.drop_peer(key, reason),
         };
         let Some(transfer) = self.transfers.get_mut(&download.segment) else { return };
-        transfer.have += len;
+        let behind = download.from + download.received;
+        transfer.got.insert(behind - len..behind);
         transfer.contributors.insert(key);
         if download.remaining() == Some(0) {
+            transfer.asked.remove(&key);
             if let Some(elapsed) = download.flowing_for(self.now) {
                 self.downlink.learn_from_peer(download.received, elapsed);
             }
+        }
+        if transfer.is_whole() {
             self.verify(download.segment);
         }
     }

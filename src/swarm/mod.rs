@@ -11,8 +11,9 @@
 //! swarm.expecting(peer)                         where payload bytes of that peer belong
 //! ```
 //!
-//! The bytes of a segment are, in the shell, one prefix that only grows: [`Input::Fetched`] and
-//! [`Input::Received`] append to it, [`Output::Discard`] and [`Input::Rejected`] empty it.
+//! The bytes of a segment are, in the shell, a prefix that only grows, and parts behind it that
+//! peers sent: [`Input::Fetched`] and [`Input::Received`] add to them, [`Output::Discard`] and
+//! [`Input::Rejected`] throw all away, [`Output::Fetch`] the parts behind the prefix.
 //! `state` only dispatches; the decisions are in `schedule`, carried out by `conduct`.
 
 mod arrive;
@@ -21,8 +22,10 @@ mod demand;
 mod have;
 mod hear;
 mod peer;
+mod ranges;
 mod rate;
 mod schedule;
+mod serve;
 mod state;
 mod transfer;
 mod upload;
@@ -236,7 +239,7 @@ pub enum Output {
         /// What to send.
         message: Message,
     },
-    /// Send the data header, the bytes from `from` on, and the completion.
+    /// Send the header of the data, the bytes from `from` to `end`, and the completion.
     Serve {
         /// The connection.
         peer: PeerKey,
@@ -246,6 +249,9 @@ pub enum Output {
         request: u64,
         /// First byte wanted.
         from: u64,
+        /// First byte no longer wanted, where a part was asked for: its head tells the size of the
+        /// whole.
+        end: Option<u64>,
     },
     /// Stop sending; no completion follows.
     StopServe {
@@ -299,10 +305,12 @@ pub enum DropReason {
 pub struct Expected {
     /// The segment.
     pub segment: SegmentId,
-    /// Offset in it: as many bytes as have arrived.
+    /// Offset in it.
     pub offset: u64,
     /// Bytes still to come in this transfer.
     pub remaining: u64,
+    /// Bytes of the whole segment, as far as is known.
+    pub total: Option<u64>,
 }
 
 /// What a deadline is for.

@@ -56,6 +56,8 @@ pub(super) struct Download {
     pub(super) request: u64,
     /// First byte asked for.
     pub(super) from: u64,
+    /// First byte no longer asked for; `None`: everything to the end.
+    pub(super) end: Option<u64>,
     /// Bytes the peer said will follow.
     pub(super) size: Option<u64>,
     /// Bytes that did.
@@ -64,6 +66,14 @@ pub(super) struct Download {
     pub(super) moved_at: Instant,
     /// When the first bytes arrived.
     pub(super) flowing_since: Option<Instant>,
+}
+
+/// What peers that sent something send on average, in bytes per second.
+pub(super) fn average_rate<'a>(peers: impl Iterator<Item = &'a Peer>) -> f64 {
+    let (sum, count) = peers
+        .filter_map(|peer| peer.throughput.get())
+        .fold((0.0, 0.0), |(sum, count), rate| (sum + rate, count + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
 }
 
 impl Peer {
@@ -137,13 +147,20 @@ impl Peer {
     }
 
     /// Notes a request about to be sent; the number for it.
-    pub(super) fn ask(&mut self, now: Instant, segment: SegmentId, from: u64) -> u64 {
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        segment: SegmentId,
+        from: u64,
+        end: Option<u64>,
+    ) -> u64 {
         let request = self.request_next;
         self.request_next = (request + 1) % REQUEST_MAX;
         self.download = Some(Download {
             segment,
             request,
             from,
+            end,
             size: None,
             received: 0,
             moved_at: now,
@@ -152,24 +169,30 @@ impl Peer {
         request
     }
 
-    /// It announced payload. `Ok(None)`: for a request we have given up on.
+    /// It announced payload: `total` is what it says of the whole segment where it was asked for a
+    /// part. The segment's size by its word; `Ok(None)`: for a request we have given up on.
     pub(super) fn data_follows(
         &mut self,
         segment: SegmentId,
         request: u64,
         size: u64,
+        total: Option<u64>,
         segment_bytes_max: u64,
-    ) -> Result<Option<Download>, DropReason> {
+    ) -> Result<Option<u64>, DropReason> {
         let Some(download) = self.download.as_mut().filter(|d| d.request == request) else {
             return Ok(None);
         };
-        let total = download.from.checked_add(size).filter(|t| *t <= segment_bytes_max);
+        let behind = download.from.checked_add(size).ok_or(DropReason::Protocol)?;
+        let total = match (download.end, total) {
+            (None, None) => Some(behind),
+            (Some(end), Some(total)) => Some(total).filter(|total| end.min(*total) == behind),
+            _ => None,
+        };
+        let total = total.filter(|total| *total <= segment_bytes_max);
         let is_sane = download.segment == segment && download.size.is_none() && size > 0;
-        if !is_sane || total.is_none() {
-            return Err(DropReason::Protocol);
-        }
+        let total = total.filter(|_| is_sane).ok_or(DropReason::Protocol)?;
         download.size = Some(size);
-        Ok(Some(*download))
+        Ok(Some(total))
     }
 
     /// Payload arrived. `Ok(None)`: nothing is expected.
@@ -267,8 +290,8 @@ mod tests {
         let now = Instant::now();
         for (segment, size) in [(8, 10), (7, 0), (7, u64::MAX), (7, 1001)] {
             let mut peer = peer(now);
-            let request = peer.ask(now, SEGMENT, 100);
-            let verdict = peer.data_follows(SegmentId(segment), request, size, 1000);
+            let request = peer.ask(now, SEGMENT, 100, None);
+            let verdict = peer.data_follows(SegmentId(segment), request, size, None, 1000);
             assert!(verdict.is_err(), "{segment} {size}");
         }
     }
@@ -277,9 +300,9 @@ mod tests {
     fn payload_counts_only_behind_its_header_and_never_beyond_it() {
         let now = Instant::now();
         let mut peer = peer(now);
-        let request = peer.ask(now, SEGMENT, 0);
+        let request = peer.ask(now, SEGMENT, 0, None);
         assert!(matches!(peer.received(now, 5), Ok(None)));
-        assert!(matches!(peer.data_follows(SEGMENT, request, 10, 1000), Ok(Some(_))));
+        assert_eq!(peer.data_follows(SEGMENT, request, 10, None, 1000), Ok(Some(10)));
         assert!(matches!(peer.received(now, 5), Ok(Some(_))));
         assert_eq!(peer.completed(request), Err(DropReason::Protocol));
         assert!(matches!(peer.received(now, 6), Err(DropReason::Overflow)));

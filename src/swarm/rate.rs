@@ -74,7 +74,8 @@ pub(super) fn time_for(bytes: u64, bytes_per_second: f64) -> Duration {
     Duration::from_secs_f64(seconds.min(86_400.0))
 }
 
-fn sample(bytes: u64, elapsed: Duration) -> Option<f64> {
+/// A rate, unless there were too few bytes to tell.
+pub(super) fn sample(bytes: u64, elapsed: Duration) -> Option<f64> {
     (bytes >= SAMPLE_BYTES_MIN)
         .then(|| (bytes as f64 / elapsed.as_secs_f64().max(0.001)).max(RATE_MIN))
 }

@@ -4,9 +4,10 @@
 //! `conduct` describes the situation and carries the plan out.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::peer::{Download, Peer};
+use super::peer::{Download, Peer, average_rate};
 use super::rate::{Downlink, time_for};
 use super::transfer::{Opened, Retry, Source, Transfer};
 use super::{Config, Reason};
@@ -18,6 +19,18 @@ const SLACK: Duration = Duration::from_millis(200);
 const URGENT_FINISH_MIN: Duration = Duration::from_secs(1);
 /// Share of a live swarm that fetches from the origin unasked, once there are many.
 const SEATS_SHARE: f64 = 0.005;
+/// Into so many parts a segment is cut, neither too small nor too large.
+const PARTS: u64 = 8;
+const PART_BYTES_MIN: u64 = 128 << 10;
+const PART_BYTES_MAX: u64 = 4 << 20;
+/// Most peers that bring parts of one segment at the same time.
+const PARTS_MAX: usize = 8;
+/// A peer known to need longer for a part is not asked.
+const PART_TIME_MAX: Duration = Duration::from_secs(3);
+/// A part that takes longer still is taken from its peer when another is much quicker.
+const SLOW_PART: Duration = Duration::from_millis(800);
+/// From when on a peer's rate says enough to leave it for another.
+const PROVEN_AFTER: Duration = Duration::from_millis(300);
 /// A transfer found on time is looked at again no sooner than this.
 const RECHECK_MIN: Duration = Duration::from_millis(10);
 /// Longest the ramp is computed to take: the due time comes long before.
@@ -35,6 +48,8 @@ pub(super) struct Situation<'a> {
     pub(super) downlink: Downlink,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
+    /// Own uplink compared with the peers': the stronger take more turns at fetching.
+    pub(super) weight: f64,
     /// Whether peers are still likely to turn up where there are none.
     pub(super) is_meeting: bool,
     /// The connected peers, in order of their keys.
@@ -63,12 +78,16 @@ pub(super) struct Want<'a> {
 }
 
 /// What to do about a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing before `until`.
     Wait,
-    /// Ask that peer, whatever the source was.
+    /// Ask that peer for all that is missing, whatever the source was.
     Ask(PeerKey),
+    /// Ask those peers for parts, beside those that are asked for parts already.
+    AskParts(Vec<(PeerKey, Range<u64>)>),
+    /// Take back what that peer is asked for, for a while: others are quicker.
+    Leave(PeerKey),
     /// Ask the origin, whatever the source was.
     Fetch,
     /// Nobody can bring it.
@@ -76,7 +95,7 @@ pub(super) enum Step {
 }
 
 /// A segment, what to do about it, and when to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) segment: SegmentId,
     pub(super) step: Step,
@@ -92,8 +111,10 @@ pub(super) fn plan(situation: &Situation, wants: &[Want]) -> Vec<Decision> {
             Some(due) => ask.for_demand(due),
             None => ask.ahead(),
         };
-        if let Step::Ask(peer) = step {
-            taken.insert(peer);
+        match &step {
+            Step::Ask(peer) => drop(taken.insert(*peer)),
+            Step::AskParts(parts) => taken.extend(parts.iter().map(|(peer, _)| *peer)),
+            Step::Wait | Step::Leave(_) | Step::Fetch | Step::Fail => {}
         }
         Decision { segment: want.segment, step, until }
     };
@@ -126,11 +147,13 @@ impl Ask<'_> {
         };
         match transfer.source {
             Source::Origin { .. } | Source::Verifying => (Step::Wait, None),
-            Source::Peer(peer) => match self.download(peer) {
+            Source::Waiting if transfer.asked.is_empty() => {
+                self.first_source(due, opened, transfer)
+            }
+            Source::Waiting => match transfer.sole_peer().and_then(|peer| self.download(peer)) {
                 Some(download) => self.keep_or_move(due, opened, download),
-                None => (Step::Fetch, None),
+                None => self.keep_parts(due, opened, transfer),
             },
-            Source::Waiting => self.first_source(due, opened, transfer),
         }
     }
 
@@ -138,11 +161,16 @@ impl Ask<'_> {
     /// origin when it is this member's turn to bring it to the swarm.
     fn ahead(&self) -> Answer {
         let transfer = self.want.transfer;
-        if transfer.is_some_and(|t| t.source != Source::Waiting || t.is_origin_only) {
+        if transfer.is_some_and(|t| {
+            t.source != Source::Waiting || t.is_origin_only || t.sole_peer().is_some()
+        }) {
             return (Step::Wait, None);
         }
-        if let Some(peer) = self.best_peer(false, None) {
-            return (Step::Ask(peer), None);
+        if let Some(step) = self.from_peers(false, None) {
+            return (step, None);
+        }
+        if let Some(transfer) = transfer.filter(|t| !t.asked.is_empty()) {
+            return (self.slow_part(transfer).map_or(Step::Wait, Step::Leave), None);
         }
         let s = self.situation;
         // Who says nothing yet may hold everything.
@@ -170,14 +198,14 @@ impl Ask<'_> {
         if opened.is_urgent {
             let is_patient = now < opened.at + self.situation.config.urgent_first_byte;
             let finish_by = self.urgent_finish(opened);
-            let peer = self.best_peer(true, Some(finish_by)).filter(|_| is_patient);
-            return peer.map_or((Step::Fetch, None), |peer| (Step::Ask(peer), None));
+            let step = self.from_peers(true, Some(finish_by)).filter(|_| is_patient);
+            return (step.unwrap_or(Step::Fetch), None);
         }
         if now >= fallback_at {
             return (Step::Fetch, None);
         }
-        if let Some(peer) = self.best_peer(true, None) {
-            return (Step::Ask(peer), None);
+        if let Some(step) = self.from_peers(true, None) {
+            return (step, None);
         }
         if let Some(look_at) = self.expected_until(transfer, fallback_at) {
             return (Step::Wait, Some((look_at, Reason::Due)));
@@ -206,21 +234,28 @@ impl Ask<'_> {
     /// When this member is to fetch the segment if nobody is heard to have it.
     fn turn_at(&self) -> Instant {
         let s = self.situation;
-        self.want.since + ramp(s.me, self.want.segment, s.members, s.config)
+        self.want.since + ramp(s.me, self.want.segment, s.members, s.weight, s.config)
     }
 
-    /// Whether anybody holds or loads the segment.
+    /// Whether anybody holds or loads the segment who can pass it on.
     fn is_expected(&self) -> bool {
+        self.sources().next().is_some()
+    }
+
+    /// Those who hold or load the segment and are not known to be slower than it is played.
+    fn sources(&self) -> impl Iterator<Item = &Candidate<'_>> {
         let segment = self.want.segment;
-        let can = |c: &Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
-        self.situation.peers.iter().any(can)
+        let pace = self.want.size_guess as f64 / self.want.duration.as_secs_f64().max(0.1);
+        let can = move |c: &&Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
+        let is_slow = move |c: &Candidate| c.peer.throughput.get().is_some_and(|r| r < pace / 2.0);
+        self.situation.peers.iter().filter(can).filter(move |c| !is_slow(c))
     }
 
     /// The origin gave up: any holder will do, and a busy one is waited for.
     fn without_origin(&self, failed_at: Instant) -> Answer {
         let give_up_at = failed_at + self.situation.config.hold_max;
-        if let Some(peer) = self.best_peer(true, None) {
-            return (Step::Ask(peer), None);
+        if let Some(step) = self.from_peers(true, None) {
+            return (step, None);
         }
         let has_holder = self.holders().next().is_some();
         if has_holder && self.situation.now < give_up_at {
@@ -269,7 +304,7 @@ impl Ask<'_> {
     }
 
     fn missing(&self) -> u64 {
-        let (have, total) = self.want.transfer.map_or((0, None), |t| (t.have, t.total));
+        let (have, total) = self.want.transfer.map_or((0, None), |t| (t.have(), t.total));
         total.map_or(self.want.size_guess, |total| total.bytes).saturating_sub(have)
     }
 
@@ -281,14 +316,12 @@ impl Ask<'_> {
     /// Until when to wait for those who hold or load the segment, if there are any: a busy one may
     /// be asked again before `fallback_at`.
     fn expected_until(&self, transfer: &Transfer, fallback_at: Instant) -> Option<Instant> {
-        let segment = self.want.segment;
-        let can = |c: &&Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
         let until = |c: &Candidate| match transfer.failed.get(&c.key) {
             Some(Retry::From(at)) if *at > self.situation.now => Some(fallback_at.min(*at)),
             None | Some(Retry::From(_)) => Some(fallback_at),
             Some(Retry::Last) => None,
         };
-        self.situation.peers.iter().filter(can).filter_map(until).min()
+        self.sources().filter_map(until).min()
     }
 
     fn holders(&self) -> impl Iterator<Item = &Candidate<'_>> {
@@ -299,24 +332,155 @@ impl Ask<'_> {
         self.holders().any(|c| c.key == key && c.peer.throughput.get().is_some())
     }
 
-    /// The fastest free holder, of those on the local network if any is: one that should be done by
-    /// `finish_by`, if that is given. A peer not measured yet is taken for average: proven ones
-    /// come first, but everyone gets a chance.
-    /// Holders that failed at this segment are asked again only when the origin has failed too.
-    fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
-        let s = self.situation;
-        let average = average_rate(&s.peers);
+    /// Whether that peer failed at the segment and must not be asked now.
+    fn has_failed(&self, key: PeerKey) -> bool {
         let transfer = self.want.transfer;
-        let has_failed = |key| match transfer.and_then(|t| t.failed.get(&key)) {
+        let may_retry = transfer.is_some_and(|t| t.origin_failed_at.is_some());
+        let has_failed = match transfer.and_then(|t| t.failed.get(&key)) {
             None => false,
-            Some(Retry::From(at)) => s.now < *at,
+            Some(Retry::From(at)) => self.situation.now < *at,
             Some(Retry::Last) => true,
         };
-        let may_retry = transfer.is_some_and(|t| t.origin_failed_at.is_some());
-        let is_free = |c: &&Candidate| {
+        has_failed && !may_retry
+    }
+
+    /// Holders that may be asked, of the kind that gives parts or of the other.
+    fn free(&self, may_preempt: bool, is_kin: bool) -> impl Iterator<Item = &Candidate<'_>> {
+        let is_free = move |c: &&Candidate| {
             let is_preemptible = may_preempt && c.is_prefetching;
             !self.taken.contains(&c.key) && (c.peer.download.is_none() || is_preemptible)
         };
+        let holders = self.holders().filter(move |c| c.peer.is_kin() == is_kin);
+        holders.filter(is_free).filter(|c| !self.has_failed(c.key))
+    }
+
+    /// Whom to ask: several members of our own kind for parts, else one peer for everything.
+    fn from_peers(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<Step> {
+        let parts = self.parts(may_preempt, finish_by);
+        if !parts.is_empty() {
+            return Some(Step::AskParts(parts));
+        }
+        let is_asked = self.want.transfer.is_some_and(|t| !t.asked.is_empty());
+        self.best_peer(may_preempt, finish_by).filter(|_| !is_asked).map(Step::Ask)
+    }
+
+    /// Parts that nobody is asked for yet, each with a free holder of our own kind.
+    fn parts(&self, may_preempt: bool, finish_by: Option<Instant>) -> Vec<(PeerKey, Range<u64>)> {
+        let s = self.situation;
+        let asked = self.want.transfer.map_or(0, |t| t.asked.len());
+        let average = average_rate(s.peers.iter().map(|c| c.peer));
+        let mut free: Vec<_> = self.free(may_preempt, true).collect();
+        if free.is_empty() {
+            return Vec::new();
+        }
+        let parts = self.unasked_parts(free.len().min(PARTS_MAX.saturating_sub(asked)));
+        let time = finish_by
+            .map_or(PART_TIME_MAX, |by| by.saturating_duration_since(s.now).min(PART_TIME_MAX));
+        free.retain(|c| {
+            let part = parts.first().map_or(0, |part| part.end - part.start);
+            c.peer.throughput.get().is_none_or(|rate| time_for(part, rate) <= time)
+        });
+        // Everybody gets work, the quick more often: all asking the quickest would help nobody.
+        free.sort_by_cached_key(|c| {
+            let rate = c.peer.throughput.get().unwrap_or(average);
+            let key = mix(s.seed ^ u64::from(c.key.0));
+            let part = parts.first().map_or(0, |part| part.start);
+            let chance = mix(key ^ mix(self.want.segment.0 ^ part)) as f64 / u64::MAX as f64;
+            let is_idle = c.peer.download.is_none();
+            std::cmp::Reverse((is_idle, c.peer.is_near, (rate * (0.5 + chance)) as u64, c.key))
+        });
+        free.iter().map(|c| c.key).zip(parts).collect()
+    }
+
+    /// The first parts that are missing and that nobody is asked for, as large as may be for that
+    /// many to share them.
+    fn unasked_parts(&self, sharers: usize) -> Vec<Range<u64>> {
+        let unknown = || 0..(self.want.size_guess / PARTS).max(PART_BYTES_MIN);
+        let Some(transfer) = self.want.transfer else { return vec![unknown()] };
+        let Some(total) = transfer.total else {
+            // The first answer tells how much there is.
+            return if transfer.asked.is_empty() { vec![unknown()] } else { Vec::new() };
+        };
+        let gaps = transfer.unasked();
+        let missing: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
+        let share = missing / sharers.max(1) as u64;
+        let size = share.clamp(PART_BYTES_MIN.max(total.bytes / PARTS), PART_BYTES_MAX);
+        let mut parts = Vec::new();
+        for mut gap in gaps {
+            while !gap.is_empty() && parts.len() < sharers {
+                // A rest too small to be worth a request goes with the part before it.
+                let rest = gap.end - gap.start;
+                let end = if rest < size + size / 2 { gap.end } else { gap.start + size };
+                parts.push(gap.start..end);
+                gap.start = end;
+            }
+        }
+        parts
+    }
+
+    /// Parts are coming from peers: ask more, leave slow ones, or go to the origin when it is time.
+    fn keep_parts(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
+        let s = self.situation;
+        if let Some(step) = self.from_peers(true, None) {
+            return (step, None);
+        }
+        if let Some(peer) = self.slow_part(transfer) {
+            return (Step::Leave(peer), None);
+        }
+        if transfer.origin_failed_at.is_some() {
+            return (Step::Wait, None);
+        }
+        let downloads = || transfer.asked.keys().filter_map(|key| self.download(*key));
+        let fallback_at = self.fallback_at(due);
+        let (finish_by, unproven_until) = if opened.is_urgent {
+            let judged_from = downloads().filter_map(Download::judged_from).min();
+            let patience_ends = opened.at + s.config.urgent_first_byte;
+            (self.urgent_finish(opened), judged_from.unwrap_or(patience_ends))
+        } else {
+            (earlier_by(due, SLACK), fallback_at)
+        };
+        if s.now < unproven_until {
+            return (Step::Wait, Some((unproven_until, Reason::Progress)));
+        }
+        let is_all_asked = transfer.total.is_some() && transfer.unasked().is_empty();
+        let late_from: Option<Vec<_>> =
+            downloads().map(|download| late_from(s.now, finish_by, download)).collect();
+        match late_from.and_then(|all| all.into_iter().min()).filter(|_| is_all_asked) {
+            Some(late_from) => {
+                let until = late_from.max(s.now + RECHECK_MIN);
+                (Step::Wait, Some((until, Reason::Progress)))
+            }
+            None => (Step::Fetch, None),
+        }
+    }
+
+    /// A peer whose part another could bring much sooner.
+    fn slow_part(&self, transfer: &Transfer) -> Option<PeerKey> {
+        let s = self.situation;
+        let (key, left, left_time) = transfer
+            .asked
+            .keys()
+            .filter_map(|key| {
+                let download = self.download(*key)?;
+                let flowing = download.flowing_for(s.now).filter(|f| *f >= PROVEN_AFTER)?;
+                let rate = download.received as f64 / flowing.as_secs_f64();
+                let left = download.remaining()?;
+                Some((*key, left, time_for(left, rate)))
+            })
+            .max_by_key(|(_, _, time)| *time)?;
+        let is_quicker = |c: &Candidate| {
+            c.peer.throughput.get().is_some_and(|rate| time_for(left, rate) * 3 < left_time)
+        };
+        let is_slow = left_time > SLOW_PART && self.free(false, true).any(is_quicker);
+        is_slow.then_some(key)
+    }
+
+    /// The fastest free holder of another kind, of those on the local network if any is: one that
+    /// should be done by `finish_by`, if that is given. A peer not measured yet is taken for
+    /// average: proven ones come first, but everyone gets a chance.
+    fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
+        let s = self.situation;
+        let average = average_rate(s.peers.iter().map(|c| c.peer));
         let is_in_time = |c: &&Candidate| match (finish_by, c.peer.throughput.get()) {
             (Some(by), Some(rate)) => s.now + time_for(self.missing(), rate) <= by,
             _ => true,
@@ -324,10 +488,10 @@ impl Ask<'_> {
         let rank = |c: &&Candidate| {
             let rate = c.peer.throughput.get().unwrap_or(average);
             let tie = mix(s.seed ^ mix(self.want.segment.0) ^ u64::from(c.key.0));
-            (!has_failed(c.key), c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
+            let has_failed = self.want.transfer.is_some_and(|t| t.failed.contains_key(&c.key));
+            (!has_failed, c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
-        let candidates = self.holders().filter(is_free).filter(is_in_time);
-        candidates.filter(|c| may_retry || !has_failed(c.key)).max_by_key(rank).map(|c| c.key)
+        self.free(may_preempt, false).filter(is_in_time).max_by_key(rank).map(|c| c.key)
     }
 }
 
@@ -348,19 +512,14 @@ fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<In
 
 /// How long after a live segment appeared this member fetches it although nobody asked: the
 /// threshold `K / members` doubles every `ramp_doubling` until it passes this member's hash.
-fn ramp(me: PeerId, segment: SegmentId, members: u32, config: &Config) -> Duration {
+fn ramp(me: PeerId, segment: SegmentId, members: u32, weight: f64, config: &Config) -> Duration {
     let members = f64::from(members.max(1));
-    let seats = (SEATS_SHARE * members).max(1.0);
+    let seats = (SEATS_SHARE * members).max(1.0) * weight;
     let hash = me.0.iter().fold(segment.0, |hash, byte| mix(hash ^ u64::from(*byte)));
     let share = hash as f64 / u64::MAX as f64;
     let doublings = (share * members / seats).max(1.0).log2();
     let seconds = doublings * config.ramp_doubling.as_secs_f64();
     Duration::from_secs_f64(seconds.min(RAMP_MAX_S))
-}
-
-fn average_rate(peers: &[Candidate]) -> f64 {
-    let rates: Vec<f64> = peers.iter().filter_map(|c| c.peer.throughput.get()).collect();
-    rates.iter().sum::<f64>() / rates.len().max(1) as f64
 }
 
 fn earlier_by(instant: Instant, by: Duration) -> Instant {

@@ -141,8 +141,13 @@ impl Swarm {
     /// Where the next payload bytes of that peer belong; `None`: discard them.
     pub fn expecting(&self, peer: PeerKey) -> Option<Expected> {
         let download = self.peers.get(&peer)?.download.as_ref()?;
-        let offset = self.transfers.get(&download.segment)?.have;
-        Some(Expected { segment: download.segment, offset, remaining: download.remaining()? })
+        let total = self.transfers.get(&download.segment)?.total.map(|total| total.bytes);
+        Some(Expected {
+            segment: download.segment,
+            offset: download.from + download.received,
+            remaining: download.remaining()?,
+            total,
+        })
     }
 
     /// Media that a player has received and not played yet, as far as can be told.
@@ -181,8 +186,10 @@ impl Swarm {
             members: self.members(),
             segments_held: self.have.len(),
             from_origin: count(Transfer::is_fetching),
-            from_peers: count(|t| matches!(t.source, Source::Peer(_))),
-            waiting: count(|t| t.is_demanded() && t.source == Source::Waiting),
+            from_peers: count(|t| !t.asked.is_empty()),
+            waiting: count(|t| {
+                t.is_demanded() && t.source == Source::Waiting && t.asked.is_empty()
+            }),
             serves: self.uploads.len(),
         }
     }
@@ -198,21 +205,23 @@ impl Swarm {
     fn check_laws(&self) {
         for (segment, transfer) in &self.transfers {
             assert!(!self.have.has(*segment), "segment {segment} is held and on its way");
-            match transfer.source {
-                Source::Peer(peer) => {
-                    let download = self.peers.get(&peer).and_then(|p| p.download);
-                    let download = download.filter(|d| d.segment == *segment);
-                    let at = download.map(|d| d.from + d.received);
-                    assert_eq!(at, Some(transfer.have), "segment {segment} and {peer:?} differ");
-                }
-                Source::Waiting if transfer.is_demanded() => {
-                    assert!(self.deadline.is_some(), "segment {segment} waits for nothing");
-                }
-                Source::Waiting | Source::Origin { .. } | Source::Verifying => {}
+            for (peer, asked) in &transfer.asked {
+                let download = self.peers.get(peer).and_then(|p| p.download);
+                let download = download.filter(|d| d.segment == *segment);
+                let part = download.map(|d| (d.from, d.end));
+                let known = Some((asked.from, asked.end));
+                assert_eq!(part, known, "segment {segment} and {peer:?} differ");
+            }
+            if transfer.source == Source::Waiting {
+                let is_unattended = transfer.is_demanded() && self.deadline.is_none();
+                assert!(!is_unattended, "segment {segment} waits for nothing");
+            } else {
+                assert!(transfer.asked.is_empty(), "segment {segment} comes from two sides");
             }
         }
         let downloads = self.peers.values().filter(|p| p.download.is_some()).count();
-        assert_eq!(downloads, self.status().from_peers, "a download nobody knows of");
+        let asked: usize = self.transfers.values().map(|t| t.asked.len()).sum();
+        assert_eq!(downloads, asked, "a download nobody knows of");
         assert!(self.uploads.len() <= self.config.uploads_max, "too many serves");
     }
 }

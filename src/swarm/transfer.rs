@@ -3,17 +3,21 @@
 //! Holds no bytes and decides nothing; the steps between sources are `conduct`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Instant;
 
+use super::ranges::Ranges;
 use crate::ids::{PeerKey, PlayerId};
 
 /// A segment that is wanted, or that some of is here.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
-    /// Where its bytes come from now.
+    /// Where its bytes come from now, besides peers.
     pub(super) source: Source,
-    /// Bytes that are here: a prefix.
-    pub(super) have: u64,
+    /// Bytes that are here.
+    pub(super) got: Ranges,
+    /// What peers are asked for; without an end where it is everything from there on.
+    pub(super) asked: BTreeMap<PeerKey, Asked>,
     /// Its size.
     pub(super) total: Option<Total>,
     /// Players that wait for it.
@@ -32,18 +36,27 @@ pub(super) struct Transfer {
     pub(super) is_origin_only: bool,
 }
 
+/// What a peer is asked for of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// First byte.
+    pub(super) from: u64,
+    /// First byte no longer asked for; `None`: everything to the end.
+    pub(super) end: Option<u64>,
+}
+
 /// Where the bytes of a transfer come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Nowhere yet.
+    /// Peers, if any are asked.
     #[default]
     Waiting,
-    /// That peer's one download is this segment.
-    Peer(PeerKey),
     /// The origin.
     Origin {
         /// When it was asked.
         since: Instant,
+        /// From which byte on.
+        from: u64,
         /// Bytes it has sent.
         received: u64,
     },
@@ -99,9 +112,29 @@ impl Transfer {
         !self.readers.is_empty()
     }
 
+    /// Bytes from the first on without a gap.
+    pub(super) fn have(&self) -> u64 {
+        self.got.prefix()
+    }
+
     /// Whether every byte is here.
     pub(super) fn is_whole(&self) -> bool {
-        self.total.is_some_and(|total| total.bytes == self.have)
+        self.total.is_some_and(|total| total.bytes == self.have())
+    }
+
+    /// The peer that is asked for everything there is, if one is.
+    pub(super) fn sole_peer(&self) -> Option<PeerKey> {
+        self.asked.iter().find(|(_, asked)| asked.end.is_none()).map(|(key, _)| *key)
+    }
+
+    /// Parts that are not here and that nobody is asked for, as far as the size is known.
+    pub(super) fn unasked(&self) -> Vec<Range<u64>> {
+        let Some(total) = self.total else { return Vec::new() };
+        let mut spoken_for = self.got.clone();
+        for asked in self.asked.values() {
+            spoken_for.insert(asked.from..asked.end.unwrap_or(total.bytes));
+        }
+        spoken_for.gaps(total.bytes)
     }
 
     /// Whether the origin is sending it.
@@ -111,7 +144,7 @@ impl Transfer {
 
     /// The bytes were thrown away; only a size from a trusted mouth stays.
     pub(super) fn empty(&mut self) {
-        self.have = 0;
+        self.got = Ranges::default();
         self.total = self.total.filter(|total| total.is_trusted);
         self.contributors.clear();
     }

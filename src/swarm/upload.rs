@@ -3,21 +3,57 @@
 //! A segment that reaches few peers in time is passed on by them; one that reaches many too late
 //! helps nobody. It neither knows whether a segment is held nor sends anything. Driven by `hear`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::rate::Throughput;
-use crate::ids::PeerKey;
+use super::rate::sample;
+use crate::ids::{PeerKey, SegmentId};
 
-/// Peers that may be served however slow the uplink is.
-const SLOTS_MIN: usize = 2;
+/// Peers that may be served before the uplink is known.
+const SLOTS_UNKNOWN: usize = 2;
+/// Another peer is served beside those that are being served while they leave this share of the
+/// uplink idle.
+const IDLE_SHARE: f64 = 0.2;
+/// A place is kept so long for a peer that was sent a part and probably wants the next: one that
+/// has a segment whole passes it on, many that have parts of it do not.
+const KEPT_FOR: Duration = Duration::from_millis(200);
+/// Those a place is kept for are taken to be so much stronger.
+const KEPT_WEIGHT: f64 = 2.0;
+/// How much of a drop of the uplink's rate is believed at once.
+const DROP_WEIGHT: f64 = 0.1;
+/// Peers whose rate is remembered.
+const RATES_MAX: usize = 256;
+
+/// Who has waited for a place so long is sent elsewhere, before it takes us for dead.
+const WAIT_MAX: Duration = Duration::from_millis(1_000);
+
+/// What a peer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The segment.
+    pub(super) segment: SegmentId,
+    /// The peer's number for the request.
+    pub(super) request: u64,
+    /// First byte wanted.
+    pub(super) from: u64,
+    /// First byte no longer wanted; `None`: everything to the end.
+    pub(super) end: Option<u64>,
+}
 
 /// The serves in progress, at most `max` of them.
 #[derive(Debug)]
 pub(super) struct Uploads {
+    /// Who waits for a place, since when: one request of each peer.
+    waiting: BTreeMap<PeerKey, (Instant, Wanted)>,
     running: BTreeMap<PeerKey, Serve>,
+    /// Until when a place is kept for a peer.
+    kept: BTreeMap<PeerKey, Instant>,
+    /// How fast each peer took what it was sent last, in bytes per second.
+    rates: BTreeMap<PeerKey, f64>,
     max: usize,
-    uplink: Throughput,
+    /// What went out at a time at most, in bytes per second.
+    uplink: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +66,14 @@ struct Serve {
 impl Uploads {
     /// Nobody is served.
     pub(super) fn new(max: usize) -> Self {
-        Self { running: BTreeMap::new(), max, uplink: Throughput::default() }
+        Self {
+            waiting: BTreeMap::new(),
+            running: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            max,
+            uplink: None,
+        }
     }
 
     /// Ends what that peer is being sent; its request number if there was something.
@@ -38,23 +81,79 @@ impl Uploads {
         self.running.remove(&peer).map(|serve| serve.request)
     }
 
-    /// Notes a serve of `bytes`, if there is a slot: as many as get the media at the pace it is
-    /// played, `media_bytes_per_second`.
-    pub(super) fn start(
+    /// That peer is gone.
+    pub(super) fn forget(&mut self, peer: PeerKey) {
+        self.waiting.remove(&peer);
+        self.running.remove(&peer);
+        self.kept.remove(&peer);
+        self.rates.remove(&peer);
+    }
+
+    /// That peer waits for a place.
+    pub(super) fn queue(&mut self, now: Instant, peer: PeerKey, wanted: Wanted) {
+        self.waiting.insert(peer, (now, wanted));
+    }
+
+    /// It waits no more.
+    pub(super) fn unqueue(&mut self, peer: PeerKey) {
+        self.waiting.remove(&peer);
+    }
+
+    /// Those who have waited for too long, and now wait no more.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(PeerKey, Wanted)> {
+        let is_overdue = |since: Instant| since + WAIT_MAX <= now;
+        let overdue = self.waiting.iter().filter(|(_, (since, _))| is_overdue(*since));
+        let overdue: Vec<_> = overdue.map(|(peer, (_, wanted))| (*peer, *wanted)).collect();
+        overdue.iter().for_each(|(peer, _)| self.unqueue(*peer));
+        overdue
+    }
+
+    /// Whether anybody waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Who waits, those first that a place is kept for, then the strongest.
+    pub(super) fn waiting_by(
         &mut self,
         now: Instant,
-        peer: PeerKey,
-        request: u64,
-        bytes: u64,
-        media_bytes_per_second: f64,
-    ) -> bool {
-        let carried = self.uplink.get().map_or(f64::MAX, |rate| rate / media_bytes_per_second);
-        let slots = (carried as usize).max(SLOTS_MIN).min(self.max);
-        let has_slot = self.running.len() < slots;
-        if has_slot {
+        strength: impl Fn(&PeerKey) -> f64,
+    ) -> Vec<(PeerKey, Wanted)> {
+        self.kept.retain(|_, until| *until > now);
+        let mut waiting: Vec<_> = self.waiting.iter().map(|(p, (_, w))| (*p, *w)).collect();
+        waiting.sort_by_cached_key(|(peer, _)| {
+            let is_kept = self.kept.contains_key(peer);
+            let strength = strength(peer) * if is_kept { KEPT_WEIGHT } else { 1.0 };
+            Reverse((strength as u64, Reverse(*peer)))
+        });
+        waiting
+    }
+
+    /// When somebody has waited for too long, or a kept place is free for others.
+    pub(super) fn next_turn_at(&self, now: Instant) -> Option<Instant> {
+        let overdue_at = self.waiting.values().map(|(since, _)| *since + WAIT_MAX).min()?;
+        let free_at = self.kept.values().copied().filter(|until| *until > now).min();
+        Some(free_at.map_or(overdue_at, |free_at| free_at.min(overdue_at)))
+    }
+
+    /// Notes a serve of `bytes`, if there is a place for that peer.
+    pub(super) fn start(&mut self, now: Instant, peer: PeerKey, request: u64, bytes: u64) -> bool {
+        self.kept.retain(|_, until| *until > now);
+        let is_kept = self.kept.remove(&peer).is_some();
+        let has_place = self.running.len() < self.max && (is_kept || self.has_room());
+        if has_place {
             self.running.insert(peer, Serve { request, bytes, since: now });
         }
-        has_slot
+        has_place
+    }
+
+    /// Whether the uplink carries one more.
+    fn has_room(&self) -> bool {
+        let served = || self.running.keys().chain(self.kept.keys());
+        let Some(uplink) = self.uplink else { return served().count() < SLOTS_UNKNOWN };
+        let taken: f64 =
+            served().map(|peer| self.rates.get(peer).copied().unwrap_or(uplink / 2.0)).sum();
+        served().next().is_none() || taken < uplink * (1.0 - IDLE_SHARE)
     }
 
     /// Ends that serve; whether it was in progress.
@@ -66,15 +165,31 @@ impl Uploads {
         is_running
     }
 
-    /// That serve went through to its end: what it took, times those beside it, is the uplink.
+    /// That serve went through to its end: its rate and what went out beside it is the uplink's.
     pub(super) fn completed(&mut self, now: Instant, peer: PeerKey, request: u64) {
-        let beside = self.running.len() as u64;
-        if let Some(serve) = self.running.get(&peer).copied()
-            && self.end(peer, request)
-        {
-            let elapsed = now.saturating_duration_since(serve.since);
-            self.uplink.learn(serve.bytes.saturating_mul(beside), elapsed);
+        let Some(serve) = self.running.get(&peer).copied().filter(|s| s.request == request) else {
+            return;
+        };
+        self.running.remove(&peer);
+        self.kept.insert(peer, now + KEPT_FOR);
+        let Some(rate) = sample(serve.bytes, now.saturating_duration_since(serve.since)) else {
+            return;
+        };
+        if self.rates.len() >= RATES_MAX && !self.rates.contains_key(&peer) {
+            self.rates.pop_first();
         }
+        self.rates.insert(peer, rate);
+        let beside: f64 = self.running.keys().filter_map(|peer| self.rates.get(peer)).sum();
+        let known = self.uplink.unwrap_or(0.0);
+        let seen = rate + beside;
+        // One peer alone may be slow itself.
+        let weight = if self.running.is_empty() { 0.0 } else { DROP_WEIGHT };
+        self.uplink = Some(if seen > known { seen } else { known + weight * (seen - known) });
+    }
+
+    /// What goes out at most, in bytes per second, once that is known.
+    pub(super) fn uplink(&self) -> Option<f64> {
+        self.uplink
     }
 
     /// Serves in progress.
@@ -85,34 +200,68 @@ impl Uploads {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    /// Serves of 1 MB until nobody finds a place; how many did.
+    fn fill(uploads: &mut Uploads, at: Instant) -> usize {
+        (0..20).filter(|peer| uploads.start(at, PeerKey(*peer), 0, 1_000_000)).count()
+    }
+
     #[test]
-    fn a_slow_uplink_serves_fewer_peers_but_never_none() {
+    fn as_many_are_served_as_fill_the_uplink() {
         let t = Instant::now();
         let mut uploads = Uploads::new(8);
-        let start =
-            |uploads: &mut Uploads, peer| uploads.start(t, PeerKey(peer), 0, 1_000_000, 250_000.0);
-        assert_eq!((0..20).filter(|peer| start(&mut uploads, *peer)).count(), 8);
-        // One of eight took 8 s for 1 MB: 1 MB/s in all, enough for four.
-        uploads.completed(t + Duration::from_secs(8), PeerKey(0), 0);
-        assert_eq!((0..8).filter_map(|peer| uploads.take(PeerKey(peer))).count(), 7);
-        assert_eq!((0..20).filter(|peer| start(&mut uploads, *peer)).count(), 4);
-        for _ in 0..20 {
-            uploads.completed(t + Duration::from_secs(800), PeerKey(0), 0);
-            start(&mut uploads, 0);
+        assert_eq!(fill(&mut uploads, t), 2, "nothing is known of the uplink");
+        // Each takes 1 MB/s beside the other: 2 MB/s in all, which two peers fill.
+        let at = |seconds| t + Duration::from_secs(seconds);
+        for peer in 0..2 {
+            uploads.completed(at(1), PeerKey(peer), 0);
         }
-        assert_eq!((0..8).filter_map(|peer| uploads.take(PeerKey(peer))).count(), 3);
-        assert_eq!((0..20).filter(|peer| start(&mut uploads, *peer)).count(), 2);
+        assert!(uploads.start(at(2), PeerKey(0), 1, 1_000_000));
+        uploads.completed(at(3), PeerKey(0), 1);
+        assert_eq!(fill(&mut uploads, at(4)), 1, "one peer alone took all there is");
+        for peer in 0..20 {
+            uploads.take(PeerKey(peer));
+        }
+        uploads.kept.clear();
+        // A peer behind a slow line leaves room for others.
+        assert!(uploads.start(at(5), PeerKey(7), 2, 100_000));
+        uploads.completed(at(6), PeerKey(7), 2);
+        assert!(uploads.start(at(7), PeerKey(7), 3, 100_000));
+        assert!(uploads.start(at(7), PeerKey(8), 0, 1_000_000));
+    }
+
+    #[test]
+    fn no_more_are_served_than_allowed_however_fast_the_uplink() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(8);
+        for peer in 0..20 {
+            assert!(uploads.start(t, PeerKey(peer), 0, 20_000));
+            uploads.completed(t + Duration::from_secs(1), PeerKey(peer), 0);
+            uploads.kept.clear();
+        }
+        uploads.uplink = Some(1e9);
+        assert_eq!(fill(&mut uploads, t), 8);
+    }
+
+    #[test]
+    fn who_was_sent_a_part_is_sent_the_next_before_others() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(1);
+        assert!(uploads.start(t, PeerKey(1), 0, 1_000_000));
+        uploads.completed(t + Duration::from_secs(1), PeerKey(1), 0);
+        let soon = t + Duration::from_millis(1100);
+        assert!(!uploads.start(soon, PeerKey(2), 0, 1_000_000));
+        assert!(uploads.start(soon, PeerKey(1), 1, 1_000_000));
+        uploads.completed(t + Duration::from_secs(2), PeerKey(1), 1);
+        assert!(uploads.start(t + Duration::from_secs(3), PeerKey(2), 1, 1_000_000));
     }
 
     #[test]
     fn the_end_of_a_serve_that_was_replaced_says_nothing() {
         let t = Instant::now();
         let mut uploads = Uploads::new(8);
-        assert!(uploads.start(t, PeerKey(1), 4, 1, 1.0));
+        assert!(uploads.start(t, PeerKey(1), 4, 1));
         uploads.completed(t, PeerKey(1), 3);
         assert!(!uploads.end(PeerKey(1), 3));
         assert_eq!(uploads.take(PeerKey(1)), Some(4));

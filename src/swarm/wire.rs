@@ -49,6 +49,28 @@ pub enum Message {
         /// First byte wanted.
         from: u64,
     },
+    /// Asks for a part of a segment: our own addition, for members of our own kind only.
+    RequestPart {
+        /// The segment wanted.
+        segment: u64,
+        /// Chosen by the requester, repeated in every command about this request.
+        request: u64,
+        /// First byte wanted.
+        from: u64,
+        /// First byte no longer wanted.
+        end: u64,
+    },
+    /// Heads a part of a segment; answers [`Message::RequestPart`].
+    Part {
+        /// The segment asked for.
+        segment: u64,
+        /// Bytes that will follow.
+        size: u64,
+        /// The request this answers.
+        request: u64,
+        /// Bytes of the whole segment.
+        total: u64,
+    },
     /// Heads the segment data that follows.
     Data {
         /// The segment asked for.
@@ -138,6 +160,12 @@ impl Message {
             },
             Self::Request { segment, request, from } => {
                 Self::Request { segment: translate(segment)?, request, from }
+            }
+            Self::RequestPart { segment, request, from, end } => {
+                Self::RequestPart { segment: translate(segment)?, request, from, end }
+            }
+            Self::Part { segment, size, request, total } => {
+                Self::Part { segment: translate(segment)?, size, request, total }
             }
             Self::Data { segment, size, request } => {
                 Self::Data { segment: translate(segment)?, size, request }
@@ -255,6 +283,12 @@ fn encode_body(message: &Message) -> Option<Vec<u8>> {
         Message::Request { segment, request, from } => {
             (1, vec![(b'i', segment), (b'r', request), (b'b', from)])
         }
+        Message::RequestPart { segment, request, from, end } => {
+            (1, vec![(b'i', segment), (b'r', request), (b'b', from), (b'e', end)])
+        }
+        Message::Part { segment, size, request, total } => {
+            (2, vec![(b'i', segment), (b's', size), (b'r', request), (b't', total)])
+        }
         Message::Data { segment, size, request } => {
             (2, vec![(b'i', segment), (b's', size), (b'r', request)])
         }
@@ -281,8 +315,20 @@ fn decode_body(body: &[u8]) -> Result<Message, WireError> {
     }
     let (segment, request) = (fields.number('i')?, fields.number('r')?);
     match op {
-        1 => Ok(Message::Request { segment, request, from: position(fields.number_or('b', 0)?)? }),
-        2 => Ok(Message::Data { segment, size: position(fields.number('s')?)?, request }),
+        1 => {
+            let from = position(fields.number_or('b', 0)?)?;
+            Ok(match fields.number_if('e')? {
+                None => Message::Request { segment, request, from },
+                Some(end) => Message::RequestPart { segment, request, from, end: position(end)? },
+            })
+        }
+        2 => {
+            let size = position(fields.number('s')?)?;
+            Ok(match fields.number_if('t')? {
+                None => Message::Data { segment, size, request },
+                Some(total) => Message::Part { segment, size, request, total: position(total)? },
+            })
+        }
         3 => Ok(Message::Completed { segment, request }),
         4 => Ok(Message::Absent { segment, request }),
         5 => Ok(Message::Cancel { segment, request }),

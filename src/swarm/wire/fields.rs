@@ -88,6 +88,11 @@ impl Fields {
         if self.get(name).is_none() { Ok(default) } else { self.number(name) }
     }
 
+    /// A number that need not be sent.
+    pub(super) fn number_if(&self, name: char) -> Result<Option<u64>, WireError> {
+        self.get(name).map(|_| self.number(name)).transpose()
+    }
+
     /// A list of ids, empty where it was not sent.
     pub(super) fn ids(&mut self, name: char) -> Result<Vec<u64>, WireError> {
         match u8::try_from(name).ok().and_then(|name| self.0.remove(&name)) {

@@ -5,6 +5,7 @@ use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
 
 use super::network::FlowId;
+use super::plan::Plan;
 use super::queue::Event;
 use super::viewer::{Fetch, key};
 use super::{ORIGIN_US, World};
@@ -30,12 +31,23 @@ pub struct Conn {
     serves: [Option<Serve>; 2],
 }
 
+/// What one end sends to the other.
 #[derive(Clone, Copy, Debug)]
-struct Serve {
+pub struct Serve {
     request: u64,
     segment: SegmentId,
     size: u64,
+    /// Size of the whole, where a part was asked for.
+    total: Option<u64>,
     flow: Option<FlowId>,
+}
+
+impl Serve {
+    pub fn new(segment: SegmentId, request: u64, from: u64, end: Option<u64>, plan: &Plan) -> Self {
+        let behind = end.map_or(plan.segment_bytes, |end| end.min(plan.segment_bytes));
+        let total = end.map(|_| plan.segment_bytes);
+        Self { request, segment, size: behind - from, total, flow: None }
+    }
 }
 
 impl Conn {
@@ -157,18 +169,11 @@ impl World {
         self.queue.push(at_us, Event::Heard { conn, end, message });
     }
 
-    pub(super) fn serve(
-        &mut self,
-        place: usize,
-        peer: PeerKey,
-        segment: SegmentId,
-        request: u64,
-        from: u64,
-    ) {
+    pub(super) fn serve(&mut self, place: usize, peer: PeerKey, serve: Serve) {
         let conn = peer.0 as usize;
         let end = self.end_of(conn, place);
-        let size = self.plan.segment_bytes - from;
-        self.conns[conn].serves[end] = Some(Serve { request, segment, size, flow: None });
+        let request = serve.request;
+        self.conns[conn].serves[end] = Some(serve);
         if !self.viewers[place].line.is_some_and(|line| line.is_mute) {
             let at_us = self.now_us + self.conns[conn].one_way_us;
             self.queue.push(at_us, Event::ServeBegins { conn, end, request });
@@ -182,7 +187,11 @@ impl World {
         let flow = self.network.begin(self.now_us, Some(places[end]), to, serve.size, ceiling);
         self.load(flow, Load { to, segment: serve.segment, by: Some((conn, end)) });
         self.conns[conn].serves[end] = Some(Serve { flow: Some(flow), ..serve });
-        let message = Message::Data { segment: serve.segment.0, size: serve.size, request };
+        let Serve { segment: SegmentId(segment), size, total, .. } = serve;
+        let message = match total {
+            None => Message::Data { segment, size, request },
+            Some(total) => Message::Part { segment, size, request, total },
+        };
         self.input(to, Input::Heard { peer: key(conn), message });
     }
 

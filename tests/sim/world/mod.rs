@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::{Input, Output};
 
-use exchange::{Conn, Load};
+use exchange::{Conn, Load, Serve};
 use network::Network;
 use plan::{MS, Plan};
 use queue::{Event, Queue};
@@ -184,12 +184,47 @@ impl World {
     }
 
     fn obey(&mut self, place: usize, output: Output) {
+        if self.plan.has_peers && self.now_us > 150_000_000 && self.now_us < 240_000_000 {
+            if let Ok(t) = std::env::var("SEG") {
+                let seg: u64 = t.parse().unwrap();
+                let is_it = match &output {
+                    Output::Fetch { segment, .. }
+                    | Output::StopFetch { segment }
+                    | Output::Verify { segment } => segment.0 == seg,
+                    Output::Serve { segment, .. } => segment.0 == seg,
+                    Output::Say { message, .. } => match message {
+                        hlswarm::swarm::wire::Message::RequestPart { segment, .. }
+                        | hlswarm::swarm::wire::Message::Absent { segment, .. }
+                        | hlswarm::swarm::wire::Message::Cancel { segment, .. } => *segment == seg,
+                        _ => false,
+                    },
+                    _ => false,
+                };
+                let age = self
+                    .plan
+                    .published_us(seg)
+                    .map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
+                let to = match &output {
+                    Output::Say { peer, .. } | Output::Serve { peer, .. } => {
+                        let c = &self.conns[peer.0 as usize];
+                        c.places[usize::from(c.places[0] == place)] as i64
+                    }
+                    _ => -1,
+                };
+                if is_it {
+                    eprintln!(
+                        "{age:.3} v{place}(up {:.1}) -> {to} {output:?}",
+                        self.viewers[place].line.map_or(0., |l| l.up * 8.)
+                    );
+                }
+            }
+        }
         match output {
             Output::Fetch { segment, from } => self.fetch(place, segment, from),
             Output::StopFetch { segment } => self.stop_fetch(place, segment),
             Output::Say { peer, message } => self.say(place, peer, message),
-            Output::Serve { peer, segment, request, from } => {
-                self.serve(place, peer, segment, request, from);
+            Output::Serve { peer, segment, request, from, end } => {
+                self.serve(place, peer, Serve::new(segment, request, from, end, &self.plan));
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
             Output::Verify { segment } => {

@@ -11,7 +11,7 @@ use super::queue::Event;
 use super::random::Random;
 use super::viewer::key;
 
-/// Number of the first segment of a live stream.
+/// Segments of a live stream that were published before anybody came.
 const LIVE_FIRST: u64 = 100;
 /// Segments in a live playlist.
 const LIVE_LISTED: u64 = 10;
@@ -41,14 +41,18 @@ impl Plan {
         }
     }
 
+    /// Segments below that are in the playlist that a player is given then.
+    fn shown(&self, at_us: u64) -> u64 {
+        let delay_us = if self.has_peers && self.is_live() { self.live_delay_us } else { 0 };
+        // Whole segments only: what is listed is listed as published.
+        self.edge(at_us + LIVE_FIRST * SEGMENT_US - delay_us)
+            - LIVE_FIRST * u64::from(self.is_live())
+    }
+
     /// When a live segment was published.
     pub fn published_us(&self, segment: u64) -> Option<u64> {
         let since_first = (segment + 1).checked_sub(LIVE_FIRST).filter(|_| self.is_live())?;
         Some(since_first * SEGMENT_US)
-    }
-
-    fn delay_us(&self) -> u64 {
-        if self.has_peers { self.live_delay_us } else { 0 }
     }
 }
 
@@ -121,7 +125,7 @@ impl World {
     /// The player reads its playlist: the swarm learns of what is new, the player a little later.
     pub(super) fn reload(&mut self, place: usize) {
         let edge = self.plan.edge(self.now_us);
-        let shown = self.plan.edge(self.now_us.saturating_sub(self.plan.delay_us()));
+        let shown = self.plan.shown(self.now_us);
         let is_live = self.plan.is_live();
         let first = if is_live { edge.saturating_sub(LIVE_LISTED) } else { 0 };
         let duration = Duration::from_micros(SEGMENT_US);
