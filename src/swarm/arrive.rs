@@ -48,6 +48,7 @@ impl Swarm {
         let at = from.saturating_add(*received);
         *received = received.saturating_add(len);
         transfer.got.insert(at..at.saturating_add(len));
+        transfer.own.insert(at..at.saturating_add(len));
         let claimed = transfer.total.map(|t| t.bytes);
         if let Some(bytes) = total {
             transfer.total = Some(Total { bytes, is_trusted: true });

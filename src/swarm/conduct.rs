@@ -20,9 +20,12 @@ use crate::ids::{PeerKey, PlayerId, SegmentId};
 const PEER_STALL: Duration = Duration::from_secs(2);
 /// A peer left for a quicker one is not asked again for the same segment within this time.
 const LEFT_PAUSE: Duration = Duration::from_secs(3);
-/// Least and greatest weight of a member when it comes to fetching for all.
-const WEIGHT_MIN: f64 = 0.1;
-const WEIGHT_MAX: f64 = 2.0;
+/// An uplink that carries the media so many times is as good as any.
+const GOOD_UPLINK: f64 = 4.0;
+/// Least weight of a member when it comes to fetching for all, and that of one whose uplink is not
+/// known yet.
+const WEIGHT_MIN: f64 = 1.0 / 16.0;
+const WEIGHT_UNKNOWN: f64 = 0.5;
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -47,8 +50,9 @@ impl Swarm {
         }
         self.serve_waiting();
         self.announce();
+        self.tell_kin();
         self.deadline =
-            [until, self.stall_at(), self.announce_at(), self.gone_at(), self.turn_at()]
+            [until, self.stall_at(), self.announce_at(), self.gone_at(), self.turn_at(), self.tell_at()]
                 .into_iter()
                 .flatten()
                 .min();
@@ -112,6 +116,12 @@ impl Swarm {
         (decisions, wants.iter().map(|want| want.segment).collect())
     }
 
+    /// Segments that players wait for or will ask for soon, and that are not held.
+    pub(super) fn wanted(&self) -> Vec<SegmentId> {
+        let demanded = self.transfers.iter().filter(|(_, t)| t.is_demanded()).map(|(id, _)| *id);
+        demanded.chain(self.ahead()).collect()
+    }
+
     fn want(&self, segment: SegmentId, due: Option<Instant>) -> Want<'_> {
         Want {
             segment,
@@ -139,6 +149,7 @@ impl Swarm {
                 Joined::Done => None,
             },
             weight: self.weight(),
+            average: average_rate(self.peers.values()),
             is_meeting: self.now < self.meeting_until,
             peers: self
                 .peers
@@ -152,11 +163,12 @@ impl Swarm {
         }
     }
 
-    /// Own uplink compared with the peers', within limits; 1 while it is not known.
+    /// How well others are served by this member: as far as its uplink carries the media several
+    /// times.
     fn weight(&self) -> f64 {
-        let average = average_rate(self.peers.values());
-        let weight = self.uploads.uplink().filter(|_| average > 0.0).map(|own| own / average);
-        weight.unwrap_or(1.0).clamp(WEIGHT_MIN, WEIGHT_MAX)
+        let good = self.window.media_bytes_per_second() * GOOD_UPLINK;
+        let weight = self.uploads.uplink().map_or(WEIGHT_UNKNOWN, |uplink| uplink / good);
+        weight.clamp(WEIGHT_MIN, 1.0)
     }
 
     /// Segments ahead of the players, the hungriest player's first, that nobody waits for yet.
@@ -234,11 +246,10 @@ impl Swarm {
         self.give_up_peers(segment);
         let size = self.window.size(segment);
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
-        transfer.got.keep_prefix();
-        let from = transfer.have();
+        let (from, end) = transfer.missing_span();
         transfer.source = Source::Origin { since: self.now, from, received: 0 };
         transfer.is_unasked = !transfer.is_demanded();
-        self.outputs.push_back(Output::Fetch { segment, from });
+        self.outputs.push_back(Output::Fetch { segment, from, end });
         self.have.changed_urgently(self.now);
     }
 

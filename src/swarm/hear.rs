@@ -37,6 +37,7 @@ impl Swarm {
             let state = self.have.announcement(&self.window, self.loading());
             self.say(key, state);
         }
+        self.tell_newcomer(key);
     }
 
     pub(super) fn disconnected(&mut self, key: PeerKey) {
@@ -84,6 +85,18 @@ impl Swarm {
             Message::Part { segment, size, request, total } => {
                 self.data_follows(key, SegmentId(segment), request, size, Some(total));
             }
+            Message::Holding { segment, total, chunks } => {
+                self.told.changed(self.now);
+                if let Some(peer) = self.peers.get_mut(&key) {
+                    peer.kin.holding(SegmentId(segment), total, &chunks);
+                }
+            }
+            Message::Coming { segments } => {
+                self.told.changed(self.now);
+                if let Some(peer) = self.peers.get_mut(&key) {
+                    peer.kin.coming(segments);
+                }
+            }
             Message::Completed { segment: _, request } => {
                 let verdict = self.peers.get(&key).map(|peer| peer.completed(request));
                 if let Some(Err(reason)) = verdict {
@@ -102,6 +115,7 @@ impl Swarm {
 
     fn announced(&mut self, key: PeerKey, loaded: Vec<u64>, loading: Vec<u64>) {
         let says_something = !loaded.is_empty() || !loading.is_empty();
+        self.told.changed(self.now);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if peer.announced(self.now, loaded, loading) {
             if says_something {

@@ -21,9 +21,12 @@ mod conduct;
 mod demand;
 mod have;
 mod hear;
+mod kin;
+mod parts;
 mod peer;
 mod ranges;
 mod rate;
+mod relay;
 mod schedule;
 mod serve;
 mod state;
@@ -59,6 +62,8 @@ pub struct Config {
     pub urgent_first_byte: Duration,
     /// Time in which the share of live members that fetch from the origin unasked doubles.
     pub ramp_doubling: Duration,
+    /// What is heard of for so long and does not become whole is fetched by whose turn it is then.
+    pub rescue_after: Duration,
     /// How long before due a segment of a recording that no peer has is fetched from the origin.
     pub origin_lead: Duration,
     /// Longest a player is left waiting for peers, whatever buffer it seems to have.
@@ -73,12 +78,13 @@ impl Default for Config {
             upload: true,
             uploads_max: 8,
             join_wait: Duration::ZERO,
-            prefetch: Duration::from_secs(30),
-            prefetch_segments: 8,
+            prefetch: Duration::from_secs(60),
+            prefetch_segments: 15,
             origin_margin: Duration::from_millis(900),
             origin_margin_factor: 2.0,
             urgent_first_byte: Duration::from_millis(700),
-            ramp_doubling: Duration::from_secs(3),
+            ramp_doubling: Duration::from_millis(1500),
+            rescue_after: Duration::from_secs(4),
             origin_lead: Duration::from_secs(15),
             hold_max: Duration::from_secs(8),
             segment_bytes_max: 128 << 20,
@@ -182,6 +188,12 @@ pub enum Input {
         /// Its size in bytes.
         size: u64,
     },
+    /// What peers sent of a segment agrees with what else is known of it: it may be passed on while
+    /// the rest is still coming.
+    Vouched {
+        /// The segment.
+        segment: SegmentId,
+    },
     /// The origin gave up, after its own retries. Bytes that arrived stay.
     FetchFailed {
         /// The segment.
@@ -215,12 +227,14 @@ pub enum Input {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Ask the origin for a segment, from byte `from` on.
+    /// Ask the origin for a segment, from byte `from` to `end`; what of it is here already counts.
     Fetch {
         /// The segment.
         segment: SegmentId,
         /// First byte missing.
         from: u64,
+        /// First byte behind the last that is missing, where that is not the end of the segment.
+        end: Option<u64>,
     },
     /// End that origin request; what arrived stays until [`Output::Discard`].
     StopFetch {

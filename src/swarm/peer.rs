@@ -6,14 +6,15 @@
 use std::time::{Duration, Instant};
 
 use super::DropReason;
+use super::kin::Kin;
 use super::rate::{Bucket, Throughput};
 use crate::ids::{PeerId, SegmentId};
 
 /// Most segment ids remembered of one announcement, held and loading together.
 const IDS_MAX: usize = 65_536;
 /// Announcements accepted per second, and at once.
-const ANNOUNCEMENTS_PER_SECOND: u32 = 20;
-const ANNOUNCEMENTS_BURST: u32 = 40;
+const ANNOUNCEMENTS_PER_SECOND: u32 = 60;
+const ANNOUNCEMENTS_BURST: u32 = 120;
 /// Requests answered per second, and at once.
 const REQUESTS_PER_SECOND: u32 = 200;
 const REQUESTS_BURST: u32 = 400;
@@ -39,6 +40,8 @@ pub(super) struct Peer {
     pub(super) throughput: Throughput,
     /// What it is asked for now.
     pub(super) download: Option<Download>,
+    /// What it said as a member of our own kind.
+    pub(super) kin: Kin,
     loaded: Vec<u64>,
     loading: Vec<u64>,
     announcements: Bucket,
@@ -86,6 +89,7 @@ impl Peer {
             given: 0,
             throughput: Throughput::default(),
             download: None,
+            kin: Kin::default(),
             loaded: Vec::new(),
             loading: Vec::new(),
             announcements: Bucket::new(ANNOUNCEMENTS_BURST, ANNOUNCEMENTS_PER_SECOND, now),
@@ -100,6 +104,7 @@ impl Peer {
         let is_accepted = self.announcements.take(now);
         if is_accepted {
             self.loaded = sorted(loaded, IDS_MAX);
+            self.kin.settle(&self.loaded);
             self.loading = sorted(loading, IDS_MAX - self.loaded.len());
         }
         is_accepted
@@ -134,6 +139,14 @@ impl Peer {
     /// Whether it says it is fetching the segment from the origin.
     pub(super) fn is_loading(&self, segment: SegmentId) -> bool {
         self.loading.binary_search(&segment.0).is_ok()
+    }
+
+    /// How far it is to somebody who has the segment, or some of it, as this peer says: 0 is itself.
+    pub(super) fn distance(&self, segment: SegmentId) -> Option<u64> {
+        if self.holds(segment) || self.is_loading(segment) || self.kin.partly(segment).is_some() {
+            return Some(0);
+        }
+        self.kin.hops(segment)
     }
 
     /// Whether it is of our own kind: it says absent when it is busy, and announces what it loses.

@@ -28,13 +28,6 @@ impl Ranges {
         self.0.first().filter(|first| first.start == 0).map_or(0, |first| first.end)
     }
 
-    /// Forgets everything behind the first gap.
-    pub(super) fn keep_prefix(&mut self) {
-        let prefix = self.prefix();
-        self.0.clear();
-        self.insert(0..prefix);
-    }
-
     /// What is missing below `end`, in order.
     pub(super) fn gaps(&self, end: u64) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
@@ -52,6 +45,40 @@ impl Ranges {
             gaps.push(at..end);
         }
         gaps
+    }
+
+    /// The ranges, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.0.iter()
+    }
+
+    /// Whether all of that range is here.
+    pub(super) fn contains(&self, range: &Range<u64>) -> bool {
+        range.is_empty() || self.0.iter().any(|r| r.start <= range.start && range.end <= r.end)
+    }
+
+    /// What is in both.
+    pub(super) fn common(&self, other: &[Range<u64>]) -> Vec<Range<u64>> {
+        let mut common = Vec::new();
+        let mut others = other.iter().peekable();
+        for range in &self.0 {
+            while let Some(next) = others.peek() {
+                let (start, end) = (range.start.max(next.start), range.end.min(next.end));
+                if start < end {
+                    common.push(start..end);
+                }
+                if next.end > range.end {
+                    break;
+                }
+                others.next();
+            }
+        }
+        common
+    }
+
+    /// Number of bytes that are here.
+    pub(super) fn len(&self) -> u64 {
+        self.0.iter().map(|r| r.end - r.start).sum()
     }
 
     /// Whether nothing is here.
@@ -76,19 +103,6 @@ mod tests {
         assert_eq!(ranges.gaps(14), [3..5, 8..10, 12..14]);
         ranges.insert(3..10);
         assert_eq!((ranges.prefix(), ranges.gaps(12)), (12, vec![]));
-    }
-
-    #[test]
-    fn what_lies_behind_a_gap_can_be_forgotten() {
-        let mut ranges = Ranges::default();
-        ranges.insert(4..6);
-        assert_eq!(ranges.prefix(), 0);
-        ranges.keep_prefix();
-        assert!(ranges.is_empty());
-        ranges.insert(0..3);
-        ranges.insert(4..6);
-        ranges.keep_prefix();
-        assert_eq!(ranges.gaps(6), [3..6]);
     }
 
     proptest! {

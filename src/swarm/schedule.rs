@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::peer::{Download, Peer, average_rate};
+use super::peer::{Download, Peer};
 use super::rate::{Downlink, time_for};
 use super::transfer::{Opened, Retry, Source, Transfer};
 use super::{Config, Reason};
@@ -19,18 +19,6 @@ const SLACK: Duration = Duration::from_millis(200);
 const URGENT_FINISH_MIN: Duration = Duration::from_secs(1);
 /// Share of a live swarm that fetches from the origin unasked, once there are many.
 const SEATS_SHARE: f64 = 0.005;
-/// Into so many parts a segment is cut, neither too small nor too large.
-const PARTS: u64 = 8;
-const PART_BYTES_MIN: u64 = 128 << 10;
-const PART_BYTES_MAX: u64 = 4 << 20;
-/// Most peers that bring parts of one segment at the same time.
-const PARTS_MAX: usize = 8;
-/// A peer known to need longer for a part is not asked.
-const PART_TIME_MAX: Duration = Duration::from_secs(3);
-/// A part that takes longer still is taken from its peer when another is much quicker.
-const SLOW_PART: Duration = Duration::from_millis(800);
-/// From when on a peer's rate says enough to leave it for another.
-const PROVEN_AFTER: Duration = Duration::from_millis(300);
 /// A transfer found on time is looked at again no sooner than this.
 const RECHECK_MIN: Duration = Duration::from_millis(10);
 /// Longest the ramp is computed to take: the due time comes long before.
@@ -48,8 +36,10 @@ pub(super) struct Situation<'a> {
     pub(super) downlink: Downlink,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
-    /// Own uplink compared with the peers': the stronger take more turns at fetching.
+    /// How well others are served by this member: 1 is well.
     pub(super) weight: f64,
+    /// What the peers send on average, in bytes per second.
+    pub(super) average: f64,
     /// Whether peers are still likely to turn up where there are none.
     pub(super) is_meeting: bool,
     /// The connected peers, in order of their keys.
@@ -129,9 +119,9 @@ pub(super) fn margin(config: &Config, downlink: Downlink, missing: u64) -> Durat
 type Answer = (Step, Option<(Instant, Reason)>);
 
 /// The question about one want.
-struct Ask<'a> {
-    situation: &'a Situation<'a>,
-    want: &'a Want<'a>,
+pub(super) struct Ask<'a> {
+    pub(super) situation: &'a Situation<'a>,
+    pub(super) want: &'a Want<'a>,
     /// Peers given work by this plan.
     taken: &'a BTreeSet<PeerKey>,
 }
@@ -169,21 +159,20 @@ impl Ask<'_> {
         if let Some(step) = self.from_peers(false, None) {
             return (step, None);
         }
-        if let Some(transfer) = transfer.filter(|t| !t.asked.is_empty()) {
-            return (self.slow_part(transfer).map_or(Step::Wait, Step::Leave), None);
+        if let Some(peer) = transfer.and_then(|transfer| self.slow_part(transfer)) {
+            return (Step::Leave(peer), None);
         }
         let s = self.situation;
         // Who says nothing yet may hold everything.
         let is_informed = s.peers.iter().any(|c| c.peer.counts() != (0, 0));
         let has_failed = transfer.is_some_and(|t| t.origin_failed_at.is_some());
-        if !s.is_live || !s.config.upload || !is_informed || has_failed || self.is_expected() {
+        if !s.config.upload || !is_informed || has_failed {
             return (Step::Wait, None);
         }
-        let turn_at = self.turn_at();
-        if s.now >= turn_at {
-            return (Step::Fetch, None);
+        match self.turn_at() {
+            Some(turn_at) if s.now >= turn_at => (Step::Fetch, None),
+            turn_at => (Step::Wait, turn_at.map(|at| (at, Reason::Ramp))),
         }
-        (Step::Wait, Some((turn_at, Reason::Ramp)))
     }
 
     fn first_source(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
@@ -207,48 +196,56 @@ impl Ask<'_> {
         if let Some(step) = self.from_peers(true, None) {
             return (step, None);
         }
-        if let Some(look_at) = self.expected_until(transfer, fallback_at) {
-            return (Step::Wait, Some((look_at, Reason::Due)));
-        }
-        self.unheard_of(fallback_at)
-    }
-
-    /// Nobody connected holds or loads the segment.
-    fn unheard_of(&self, fallback_at: Instant) -> Answer {
         let s = self.situation;
-        if s.peers.is_empty() && !s.is_meeting {
-            return (Step::Fetch, None);
-        }
-        let turn_at = if s.is_live {
-            (self.turn_at(), Reason::Ramp)
-        } else {
-            (earlier_by(fallback_at, s.config.origin_lead), Reason::Due)
+        let is_lonely = s.peers.is_empty() && !s.is_meeting;
+        let turn_at = match (s.is_live, self.nearest()) {
+            _ if is_lonely => Some(now),
+            (true, _) => self.turn_at(),
+            (false, None) => Some(earlier_by(fallback_at, s.config.origin_lead)),
+            (false, Some(_)) => None,
         };
-        let fetch_at = turn_at.min((fallback_at, Reason::Due));
-        if s.now >= fetch_at.0 {
+        if turn_at.is_some_and(|at| at <= now) {
             return (Step::Fetch, None);
         }
-        (Step::Wait, Some(fetch_at))
+        let look_at = self.retry_at(transfer).map(|at| (at, Reason::Due));
+        let turn_at = turn_at.map(|at| (at, Reason::Ramp));
+        let until = [Some((fallback_at, Reason::Due)), look_at, turn_at];
+        (Step::Wait, until.into_iter().flatten().min())
     }
 
-    /// When this member is to fetch the segment if nobody is heard to have it.
-    fn turn_at(&self) -> Instant {
+    /// When this member is to fetch a live segment for all, if it is: on its turn when nobody is
+    /// heard to have any of it, later when what there is of it does not become whole.
+    fn turn_at(&self) -> Option<Instant> {
         let s = self.situation;
-        self.want.since + ramp(s.me, self.want.segment, s.members, s.weight, s.config)
+        let patience = match self.nearest() {
+            _ if !s.is_live || self.is_whole_around() => return None,
+            Some(_) => s.config.rescue_after,
+            None => Duration::ZERO,
+        };
+        let ramp = ramp(s.me, self.want.segment, s.members, s.weight, s.config);
+        Some(self.want.since + patience + ramp)
     }
 
-    /// Whether anybody holds or loads the segment who can pass it on.
-    fn is_expected(&self) -> bool {
-        self.sources().next().is_some()
-    }
-
-    /// Those who hold or load the segment and are not known to be slower than it is played.
-    fn sources(&self) -> impl Iterator<Item = &Candidate<'_>> {
+    /// How far it is to somebody who has some of the segment.
+    fn nearest(&self) -> Option<u64> {
         let segment = self.want.segment;
-        let pace = self.want.size_guess as f64 / self.want.duration.as_secs_f64().max(0.1);
-        let can = move |c: &&Candidate| c.peer.holds(segment) || c.peer.is_loading(segment);
-        let is_slow = move |c: &Candidate| c.peer.throughput.get().is_some_and(|r| r < pace / 2.0);
-        self.situation.peers.iter().filter(can).filter(move |c| !is_slow(c))
+        self.situation.peers.iter().filter_map(|c| c.peer.distance(segment)).min()
+    }
+
+    /// Whether the peers, and what is here, make up the whole segment.
+    fn is_whole_around(&self) -> bool {
+        let segment = self.want.segment;
+        let peers = || self.situation.peers.iter().map(|c| c.peer);
+        if peers().any(|peer| peer.holds(segment)) {
+            return true;
+        }
+        let mut ranges = self.want.transfer.map(|t| t.got.clone()).unwrap_or_default();
+        let mut total = None;
+        for partly in peers().filter_map(|peer| peer.kin.partly(segment)) {
+            partly.ranges.iter().for_each(|range| ranges.insert(range.clone()));
+            total = Some(partly.total);
+        }
+        total.is_some_and(|total| ranges.prefix() >= total)
     }
 
     /// The origin gave up: any holder will do, and a busy one is waited for.
@@ -308,20 +305,18 @@ impl Ask<'_> {
         total.map_or(self.want.size_guess, |total| total.bytes).saturating_sub(have)
     }
 
-    fn download(&self, key: PeerKey) -> Option<&Download> {
+    pub(super) fn download(&self, key: PeerKey) -> Option<&Download> {
         let candidate = self.situation.peers.iter().find(|c| c.key == key)?;
         candidate.peer.download.as_ref()
     }
 
-    /// Until when to wait for those who hold or load the segment, if there are any: a busy one may
-    /// be asked again before `fallback_at`.
-    fn expected_until(&self, transfer: &Transfer, fallback_at: Instant) -> Option<Instant> {
-        let until = |c: &Candidate| match transfer.failed.get(&c.key) {
-            Some(Retry::From(at)) if *at > self.situation.now => Some(fallback_at.min(*at)),
-            None | Some(Retry::From(_)) => Some(fallback_at),
-            Some(Retry::Last) => None,
-        };
-        self.sources().filter_map(until).min()
+    /// When a peer that was busy may be asked again.
+    fn retry_at(&self, transfer: &Transfer) -> Option<Instant> {
+        let retries = transfer.failed.values().filter_map(|retry| match retry {
+            Retry::From(at) if *at > self.situation.now => Some(*at),
+            Retry::From(_) | Retry::Last => None,
+        });
+        retries.min()
     }
 
     fn holders(&self) -> impl Iterator<Item = &Candidate<'_>> {
@@ -344,14 +339,18 @@ impl Ask<'_> {
         has_failed && !may_retry
     }
 
-    /// Holders that may be asked, of the kind that gives parts or of the other.
-    fn free(&self, may_preempt: bool, is_kin: bool) -> impl Iterator<Item = &Candidate<'_>> {
+    /// Peers with some of it that may be asked.
+    pub(super) fn free(&self, may_preempt: bool) -> impl Iterator<Item = &Candidate<'_>> {
+        let segment = self.want.segment;
+        let has_some = move |c: &&Candidate| {
+            c.peer.holds(segment) || c.peer.kin.partly(segment).is_some()
+        };
         let is_free = move |c: &&Candidate| {
             let is_preemptible = may_preempt && c.is_prefetching;
             !self.taken.contains(&c.key) && (c.peer.download.is_none() || is_preemptible)
         };
-        let holders = self.holders().filter(move |c| c.peer.is_kin() == is_kin);
-        holders.filter(is_free).filter(|c| !self.has_failed(c.key))
+        let peers = self.situation.peers.iter().filter(has_some);
+        peers.filter(is_free).filter(|c| !self.has_failed(c.key))
     }
 
     /// Whom to ask: several members of our own kind for parts, else one peer for everything.
@@ -362,60 +361,6 @@ impl Ask<'_> {
         }
         let is_asked = self.want.transfer.is_some_and(|t| !t.asked.is_empty());
         self.best_peer(may_preempt, finish_by).filter(|_| !is_asked).map(Step::Ask)
-    }
-
-    /// Parts that nobody is asked for yet, each with a free holder of our own kind.
-    fn parts(&self, may_preempt: bool, finish_by: Option<Instant>) -> Vec<(PeerKey, Range<u64>)> {
-        let s = self.situation;
-        let asked = self.want.transfer.map_or(0, |t| t.asked.len());
-        let average = average_rate(s.peers.iter().map(|c| c.peer));
-        let mut free: Vec<_> = self.free(may_preempt, true).collect();
-        if free.is_empty() {
-            return Vec::new();
-        }
-        let parts = self.unasked_parts(free.len().min(PARTS_MAX.saturating_sub(asked)));
-        let time = finish_by
-            .map_or(PART_TIME_MAX, |by| by.saturating_duration_since(s.now).min(PART_TIME_MAX));
-        free.retain(|c| {
-            let part = parts.first().map_or(0, |part| part.end - part.start);
-            c.peer.throughput.get().is_none_or(|rate| time_for(part, rate) <= time)
-        });
-        // Everybody gets work, the quick more often: all asking the quickest would help nobody.
-        free.sort_by_cached_key(|c| {
-            let rate = c.peer.throughput.get().unwrap_or(average);
-            let key = mix(s.seed ^ u64::from(c.key.0));
-            let part = parts.first().map_or(0, |part| part.start);
-            let chance = mix(key ^ mix(self.want.segment.0 ^ part)) as f64 / u64::MAX as f64;
-            let is_idle = c.peer.download.is_none();
-            std::cmp::Reverse((is_idle, c.peer.is_near, (rate * (0.5 + chance)) as u64, c.key))
-        });
-        free.iter().map(|c| c.key).zip(parts).collect()
-    }
-
-    /// The first parts that are missing and that nobody is asked for, as large as may be for that
-    /// many to share them.
-    fn unasked_parts(&self, sharers: usize) -> Vec<Range<u64>> {
-        let unknown = || 0..(self.want.size_guess / PARTS).max(PART_BYTES_MIN);
-        let Some(transfer) = self.want.transfer else { return vec![unknown()] };
-        let Some(total) = transfer.total else {
-            // The first answer tells how much there is.
-            return if transfer.asked.is_empty() { vec![unknown()] } else { Vec::new() };
-        };
-        let gaps = transfer.unasked();
-        let missing: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
-        let share = missing / sharers.max(1) as u64;
-        let size = share.clamp(PART_BYTES_MIN.max(total.bytes / PARTS), PART_BYTES_MAX);
-        let mut parts = Vec::new();
-        for mut gap in gaps {
-            while !gap.is_empty() && parts.len() < sharers {
-                // A rest too small to be worth a request goes with the part before it.
-                let rest = gap.end - gap.start;
-                let end = if rest < size + size / 2 { gap.end } else { gap.start + size };
-                parts.push(gap.start..end);
-                gap.start = end;
-            }
-        }
-        parts
     }
 
     /// Parts are coming from peers: ask more, leave slow ones, or go to the origin when it is time.
@@ -439,8 +384,13 @@ impl Ask<'_> {
         } else {
             (earlier_by(due, SLACK), fallback_at)
         };
+        let turn_at = self.turn_at().filter(|_| s.config.upload);
+        if turn_at.is_some_and(|at| at <= s.now) {
+            return (Step::Fetch, None);
+        }
         if s.now < unproven_until {
-            return (Step::Wait, Some((unproven_until, Reason::Progress)));
+            let until = Some((unproven_until, Reason::Progress));
+            return (Step::Wait, until.into_iter().chain(turn_at.map(|at| (at, Reason::Ramp))).min());
         }
         let is_all_asked = transfer.total.is_some() && transfer.unasked().is_empty();
         let late_from: Option<Vec<_>> =
@@ -454,33 +404,12 @@ impl Ask<'_> {
         }
     }
 
-    /// A peer whose part another could bring much sooner.
-    fn slow_part(&self, transfer: &Transfer) -> Option<PeerKey> {
-        let s = self.situation;
-        let (key, left, left_time) = transfer
-            .asked
-            .keys()
-            .filter_map(|key| {
-                let download = self.download(*key)?;
-                let flowing = download.flowing_for(s.now).filter(|f| *f >= PROVEN_AFTER)?;
-                let rate = download.received as f64 / flowing.as_secs_f64();
-                let left = download.remaining()?;
-                Some((*key, left, time_for(left, rate)))
-            })
-            .max_by_key(|(_, _, time)| *time)?;
-        let is_quicker = |c: &Candidate| {
-            c.peer.throughput.get().is_some_and(|rate| time_for(left, rate) * 3 < left_time)
-        };
-        let is_slow = left_time > SLOW_PART && self.free(false, true).any(is_quicker);
-        is_slow.then_some(key)
-    }
-
     /// The fastest free holder of another kind, of those on the local network if any is: one that
     /// should be done by `finish_by`, if that is given. A peer not measured yet is taken for
     /// average: proven ones come first, but everyone gets a chance.
     fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
         let s = self.situation;
-        let average = average_rate(s.peers.iter().map(|c| c.peer));
+        let average = s.average;
         let is_in_time = |c: &&Candidate| match (finish_by, c.peer.throughput.get()) {
             (Some(by), Some(rate)) => s.now + time_for(self.missing(), rate) <= by,
             _ => true,
@@ -491,7 +420,7 @@ impl Ask<'_> {
             let has_failed = self.want.transfer.is_some_and(|t| t.failed.contains_key(&c.key));
             (!has_failed, c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
-        self.free(may_preempt, false).filter(is_in_time).max_by_key(rank).map(|c| c.key)
+        self.free(may_preempt).filter(|c| !c.peer.is_kin()).filter(is_in_time).max_by_key(rank).map(|c| c.key)
     }
 }
 
@@ -527,7 +456,7 @@ fn earlier_by(instant: Instant, by: Duration) -> Instant {
 }
 
 /// One step of SplitMix64: every bit of the input decides about every bit of the output.
-fn mix(seed: u64) -> u64 {
+pub(super) fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

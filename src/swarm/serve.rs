@@ -72,7 +72,14 @@ impl Swarm {
     }
 
     fn bytes(&self, wanted: Wanted) -> Option<u64> {
-        let size = self.have.size(wanted.segment)?;
+        let Some(size) = self.have.size(wanted.segment) else {
+            // Of what is still arriving, parts only.
+            let end = wanted.end?;
+            let transfer = self.transfers.get(&wanted.segment)?;
+            let end = transfer.total.map_or(end, |total| end.min(total.bytes));
+            let is_here = wanted.from < end && transfer.servable().contains(&(wanted.from..end));
+            return is_here.then(|| end - wanted.from);
+        };
         let behind = wanted.end.map_or(size, |end| end.min(size));
         behind.checked_sub(wanted.from).filter(|bytes| *bytes > 0)
     }

@@ -10,6 +10,7 @@ use super::demand::Players;
 use super::have::Have;
 use super::peer::Peer;
 use super::rate::Downlink;
+use super::relay::Told;
 use super::transfer::{Source, Transfer};
 use super::upload::Uploads;
 use super::window::Window;
@@ -39,6 +40,8 @@ pub struct Swarm {
     pub(super) uploads: Uploads,
     pub(super) have: Have,
     pub(super) downlink: Downlink,
+    /// What members of our own kind were told.
+    pub(super) told: Told,
     pub(super) outputs: VecDeque<Output>,
     pub(super) deadline: Option<(Instant, Reason)>,
 }
@@ -70,6 +73,7 @@ impl Swarm {
             peers: BTreeMap::new(),
             have: Have::default(),
             downlink: Downlink::new(),
+            told: Told::default(),
             outputs: VecDeque::new(),
             deadline: None,
         }
@@ -109,6 +113,11 @@ impl Swarm {
             Input::Received { peer, len } => self.received(peer, len),
             Input::Fetched { segment, len, total } => self.fetched(segment, len, total),
             Input::Completed { segment, size } => self.completed(segment, size),
+            Input::Vouched { segment } => {
+                if let Some(transfer) = self.transfers.get_mut(&segment) {
+                    transfer.is_vouched = true;
+                }
+            }
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
             Input::Evicted { segment } => {

@@ -16,6 +16,12 @@ pub(super) struct Transfer {
     pub(super) source: Source,
     /// Bytes that are here.
     pub(super) got: Ranges,
+    /// Bytes of these that the origin sent.
+    pub(super) own: Ranges,
+    /// Whether the bytes of peers were found to be the origin's as far as that can be told now.
+    pub(super) is_vouched: bool,
+    /// The chunks others were told of, and when.
+    pub(super) told: Option<(usize, Instant)>,
     /// What peers are asked for; without an end where it is everything from there on.
     pub(super) asked: BTreeMap<PeerKey, Asked>,
     /// Its size.
@@ -117,9 +123,14 @@ impl Transfer {
         self.got.prefix()
     }
 
+    /// What may be passed on.
+    pub(super) fn servable(&self) -> &Ranges {
+        if self.is_vouched { &self.got } else { &self.own }
+    }
+
     /// Whether every byte is here.
     pub(super) fn is_whole(&self) -> bool {
-        self.total.is_some_and(|total| total.bytes == self.have())
+        self.total.is_some_and(|total| self.have() >= total.bytes)
     }
 
     /// The peer that is asked for everything there is, if one is.
@@ -129,12 +140,24 @@ impl Transfer {
 
     /// Parts that are not here and that nobody is asked for, as far as the size is known.
     pub(super) fn unasked(&self) -> Vec<Range<u64>> {
-        let Some(total) = self.total else { return Vec::new() };
+        self.total.map_or_else(Vec::new, |total| self.unasked_of(total.bytes))
+    }
+
+    /// The same of a segment of `total` bytes.
+    pub(super) fn unasked_of(&self, total: u64) -> Vec<Range<u64>> {
         let mut spoken_for = self.got.clone();
         for asked in self.asked.values() {
-            spoken_for.insert(asked.from..asked.end.unwrap_or(total.bytes));
+            spoken_for.insert(asked.from..asked.end.unwrap_or(total));
         }
-        spoken_for.gaps(total.bytes)
+        spoken_for.gaps(total)
+    }
+
+    /// From the first byte that is missing to behind the last, as far as the size is known.
+    pub(super) fn missing_span(&self) -> (u64, Option<u64>) {
+        let Some(total) = self.total else { return (self.have(), None) };
+        let gaps = self.got.gaps(total.bytes);
+        let end = gaps.last().map(|gap| gap.end).filter(|end| *end < total.bytes);
+        (self.have(), end)
     }
 
     /// Whether the origin is sending it.
@@ -145,6 +168,9 @@ impl Transfer {
     /// The bytes were thrown away; only a size from a trusted mouth stays.
     pub(super) fn empty(&mut self) {
         self.got = Ranges::default();
+        self.own = Ranges::default();
+        self.is_vouched = false;
+        self.told = None;
         self.total = self.total.filter(|total| total.is_trusted);
         self.contributors.clear();
     }

@@ -6,8 +6,10 @@
 //! Driven by whoever owns the connection, one [`Decoder`] each.
 
 mod fields;
+mod kin;
 
 use fields::{Fields, put_ids, put_int};
+pub use kin::{CHUNK_BYTES, HOPS_MAX};
 
 /// Largest joined command; the largest announcement the format allows is about 130 kB.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
@@ -70,6 +72,23 @@ pub enum Message {
         request: u64,
         /// Bytes of the whole segment.
         total: u64,
+    },
+    /// The sender holds some chunks of a segment already and passes them on: for members of our own
+    /// kind only.
+    Holding {
+        /// The segment.
+        segment: u64,
+        /// Bytes of the whole segment.
+        total: u64,
+        /// The chunks of 64 KiB it holds, by number.
+        chunks: Vec<u64>,
+    },
+    /// Segments the sender counts on, because others it knows are fetching or passing them on;
+    /// replaces what it said before. For members of our own kind only.
+    Coming {
+        /// Each with the number of connections between the sender and whoever has some of it: 1
+        /// to 3.
+        segments: Vec<(u64, u64)>,
     },
     /// Heads the segment data that follows.
     Data {
@@ -167,6 +186,15 @@ impl Message {
             Self::Part { segment, size, request, total } => {
                 Self::Part { segment: translate(segment)?, size, request, total }
             }
+            Self::Holding { segment, total, chunks } => {
+                Self::Holding { segment: translate(segment)?, total, chunks }
+            }
+            Self::Coming { segments } => Self::Coming {
+                segments: segments
+                    .into_iter()
+                    .filter_map(|(segment, hops)| Some((translate(segment)?, hops)))
+                    .collect(),
+            },
             Self::Data { segment, size, request } => {
                 Self::Data { segment: translate(segment)?, size, request }
             }
@@ -277,6 +305,10 @@ fn encode_body(message: &Message) -> Option<Vec<u8>> {
             put_ids(&mut body, b'p', loading);
             return Some(body);
         }
+        Message::Holding { segment, total, ref chunks } => {
+            return kin::encode_holding(segment, total, chunks);
+        }
+        Message::Coming { ref segments } => return Some(kin::encode_coming(segments)),
         Message::Request { segment, request, from: 0 } => {
             (1, vec![(b'i', segment), (b'r', request)])
         }
@@ -312,6 +344,12 @@ fn decode_body(body: &[u8]) -> Result<Message, WireError> {
     let mut fields = Fields::read(rest)?;
     if op == 0 {
         return Ok(Message::Announcement { loaded: fields.ids('l')?, loading: fields.ids('p')? });
+    }
+    if op == kin::HOLDING {
+        return kin::holding(&mut fields);
+    }
+    if op == kin::COMING {
+        return kin::coming(&mut fields);
     }
     let (segment, request) = (fields.number('i')?, fields.number('r')?);
     match op {

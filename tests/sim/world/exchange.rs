@@ -1,5 +1,7 @@
 //! Bytes on their way: fetches from the origin, serves from viewer to viewer, and what is said.
 
+use std::collections::btree_map::Entry;
+
 use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
@@ -7,8 +9,11 @@ use hlswarm::swarm::wire::Message;
 use super::network::FlowId;
 use super::plan::Plan;
 use super::queue::Event;
-use super::viewer::{Fetch, key};
+use super::viewer::{Check, Fetch, key};
 use super::{ORIGIN_US, World};
+
+/// Bytes of a segment that are compared with the origin's.
+const CHECK_BYTES: u64 = 8 << 10;
 
 /// What a flow carries.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +63,17 @@ impl Conn {
 }
 
 impl World {
-    pub(super) fn fetch(&mut self, place: usize, segment: SegmentId, from: u64) {
+    pub(super) fn fetch(&mut self, place: usize, segment: SegmentId, from: u64, end: Option<u64>) {
         let fetch = self.random.next();
-        let size = self.plan.segment_bytes - from;
+        let size = end.unwrap_or(self.plan.segment_bytes) - from;
         let viewer = &mut self.viewers[place];
         viewer.fetches.insert(segment, Fetch { fetch, size, flow: None });
         let rtt_us = viewer.line.map_or(0, |line| line.rtt_us);
         let generation = viewer.generation;
+        if std::env::var("DBG").is_ok() && self.plan.has_peers && (110_000_000..610_000_000).contains(&self.now_us) {
+            let age = self.plan.published_us(segment.0).map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
+            eprintln!("F v{place} up {:.1} stay {:.1} age {age:.1} conns {} size {size} seg {}", viewer.line.unwrap().up*8., (self.now_us-viewer.arrived_us) as f64/1e6, viewer.conns.len(), segment.0);
+        }
         if self.is_measured(self.now_us) {
             self.report.origin_fetches += 1;
         }
@@ -138,6 +147,41 @@ impl World {
         }
     }
 
+    /// Something of a segment that peers bring is fetched from the origin, to compare.
+    fn check(&mut self, place: usize, segment: SegmentId) {
+        let viewer = &mut self.viewers[place];
+        let Entry::Vacant(entry) = viewer.checks.entry(segment) else { return };
+        entry.insert(Check::default());
+        let (rtt_us, down) = viewer.line.map_or((0, 1.0), |line| (line.rtt_us, line.down));
+        let took_us = ORIGIN_US + rtt_us + (CHECK_BYTES as f64 / down) as u64;
+        let generation = viewer.generation;
+        if self.is_measured(self.now_us) {
+            self.report.origin_bytes += CHECK_BYTES;
+            self.report.check_bytes += CHECK_BYTES;
+        }
+        let event = Event::Checked { place, generation, segment };
+        self.queue.push(self.now_us + took_us, event);
+    }
+
+    pub(super) fn checked(&mut self, place: usize, segment: SegmentId) {
+        let Some(check) = self.viewers[place].checks.get_mut(&segment) else { return };
+        check.is_done = true;
+        if check.is_whole {
+            self.complete(place, segment);
+        } else {
+            self.input(place, Input::Vouched { segment });
+        }
+    }
+
+    pub(super) fn verify(&mut self, place: usize, segment: SegmentId) {
+        self.stop_fetch(place, segment);
+        let check = self.viewers[place].checks.entry(segment).or_default();
+        check.is_whole = true;
+        if check.is_done {
+            self.complete(place, segment);
+        }
+    }
+
     fn peer_sent(&mut self, conn: usize, end: usize, len: u64, is_last: bool) {
         let Some(serve) = self.conns[conn].serves[end] else { return };
         let peer = key(conn);
@@ -148,6 +192,7 @@ impl World {
             let swarm = self.viewers[place].swarm.as_ref();
             let remaining = swarm.and_then(|s| s.expecting(peer)).map_or(0, |e| e.remaining);
             if len > 0 && len <= remaining {
+                self.check(place, serve.segment);
                 self.input(place, Input::Received { peer, len });
             }
             if is_last {

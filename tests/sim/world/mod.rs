@@ -112,7 +112,11 @@ impl World {
             {
                 self.origin_answers(place, segment, fetch);
             }
+            Event::Checked { place, generation, segment } if self.is_there(place, generation) => {
+                self.checked(place, segment);
+            }
             Event::Leave { .. }
+            | Event::Checked { .. }
             | Event::Wake { .. }
             | Event::Reload { .. }
             | Event::Want { .. }
@@ -184,26 +188,12 @@ impl World {
     }
 
     fn obey(&mut self, place: usize, output: Output) {
-        if self.plan.has_peers && self.now_us > 150_000_000 && self.now_us < 240_000_000 {
-            if let Ok(t) = std::env::var("SEG") {
-                let seg: u64 = t.parse().unwrap();
-                let is_it = match &output {
-                    Output::Fetch { segment, .. }
-                    | Output::StopFetch { segment }
-                    | Output::Verify { segment } => segment.0 == seg,
-                    Output::Serve { segment, .. } => segment.0 == seg,
-                    Output::Say { message, .. } => match message {
-                        hlswarm::swarm::wire::Message::RequestPart { segment, .. }
-                        | hlswarm::swarm::wire::Message::Absent { segment, .. }
-                        | hlswarm::swarm::wire::Message::Cancel { segment, .. } => *segment == seg,
-                        _ => false,
-                    },
-                    _ => false,
-                };
-                let age = self
-                    .plan
-                    .published_us(seg)
-                    .map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
+        if self.plan.has_peers && let Ok(t) = std::env::var("SEG") {
+            let seg: u64 = t.parse().unwrap();
+            let text = format!("{output:?}");
+            let is_it = match &output { Output::Say { message: hlswarm::swarm::wire::Message::Announcement { .. } , ..} => false, _ => text.contains(&format!("SegmentId({seg})")) || text.contains(&format!("segment: {seg},")) || text.contains(&format!("({seg}, ")) };
+            if is_it {
+                let age = self.plan.published_us(seg).map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
                 let to = match &output {
                     Output::Say { peer, .. } | Output::Serve { peer, .. } => {
                         let c = &self.conns[peer.0 as usize];
@@ -211,27 +201,19 @@ impl World {
                     }
                     _ => -1,
                 };
-                if is_it {
-                    eprintln!(
-                        "{age:.3} v{place}(up {:.1}) -> {to} {output:?}",
-                        self.viewers[place].line.map_or(0., |l| l.up * 8.)
-                    );
-                }
+                eprintln!("{age:.3} v{place}(up {:.1}) -> {to} {text}", self.viewers[place].line.map_or(0., |l| l.up * 8.));
             }
         }
         match output {
-            Output::Fetch { segment, from } => self.fetch(place, segment, from),
+            Output::Fetch { segment, from, end } => self.fetch(place, segment, from, end),
             Output::StopFetch { segment } => self.stop_fetch(place, segment),
             Output::Say { peer, message } => self.say(place, peer, message),
             Output::Serve { peer, segment, request, from, end } => {
                 self.serve(place, peer, Serve::new(segment, request, from, end, &self.plan));
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
-            Output::Verify { segment } => {
-                self.stop_fetch(place, segment);
-                self.complete(place, segment);
-            }
-            Output::Drop { peer, .. } => self.close(place, peer),
+            Output::Verify { segment } => self.verify(place, segment),
+            Output::Drop { peer, reason } => { if std::env::var("DBG").is_ok() { eprintln!("D {} v{place} {reason:?}", self.now_us/10_000_000); } self.close(place, peer) }
             Output::Fail { .. } => self.report.failures += 1,
             Output::Discard { .. } => {}
         }
@@ -239,6 +221,7 @@ impl World {
 
     /// The segment is whole: kept, and handed to the player if it waits for it.
     fn complete(&mut self, place: usize, segment: SegmentId) {
+        self.viewers[place].checks.remove(&segment);
         let evicted = self.viewers[place].keep(segment, self.plan.cache_segments());
         if let Some(published_us) = self.plan.published_us(segment.0)
             && self.is_measured(published_us)

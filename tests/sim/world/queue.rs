@@ -49,6 +49,12 @@ pub enum Event {
         segment: SegmentId,
         fetch: u64,
     },
+    /// A check of what peers sent against the origin is done.
+    Checked {
+        place: usize,
+        generation: u32,
+        segment: SegmentId,
+    },
     /// A connection comes about.
     Connect(usize),
     Heard {

@@ -6,6 +6,8 @@ pub struct Report {
     pub handed: u64,
     pub handed_bytes: u64,
     pub origin_bytes: u64,
+    /// Of these, what was fetched to compare it with what peers sent.
+    pub check_bytes: u64,
     pub peer_bytes: u64,
     pub origin_fetches: u64,
     pub published: u64,

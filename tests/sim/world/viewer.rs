@@ -21,12 +21,22 @@ pub struct Viewer {
     /// Connections, open or coming about.
     pub conns: BTreeSet<usize>,
     pub fetches: BTreeMap<SegmentId, Fetch>,
+    /// Segments of which something is compared with the origin's bytes.
+    pub checks: BTreeMap<SegmentId, Check>,
     held: BTreeSet<SegmentId>,
     /// The held segments, oldest first.
     order: VecDeque<SegmentId>,
     pub player: Player,
     /// When the swarm will be told the time.
     pub alarm_us: Option<u64>,
+}
+
+/// How far a comparison with the origin's bytes is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Check {
+    pub is_done: bool,
+    /// All bytes are there, and wait for it.
+    pub is_whole: bool,
 }
 
 /// A request to the origin.

@@ -1,0 +1,165 @@
+//! Which parts of a segment members of our own kind are asked for: several side by side, each for
+//! a run of chunks that it has and nobody else is asked for.
+//!
+//! Whether peers are asked at all is decided in `schedule`. Without state, as that.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::rate::time_for;
+use super::ranges::Ranges;
+use super::schedule::{Ask, Candidate, mix};
+use super::transfer::Transfer;
+use super::wire::CHUNK_BYTES;
+use crate::ids::PeerKey;
+
+/// Time a part should take.
+const PART_TIME: Duration = Duration::from_millis(400);
+/// What is asked of a peer whose rate is not known yet.
+const PART_BYTES_UNKNOWN: u64 = 2 * CHUNK_BYTES;
+/// Most bytes of one part.
+const PART_BYTES_MAX: u64 = 16 * CHUNK_BYTES;
+/// Most peers that bring parts of one segment at the same time.
+const PARTS_MAX: usize = 12;
+/// A peer known to need longer for a chunk is not asked.
+const CHUNK_TIME_MAX: Duration = Duration::from_secs(2);
+/// What is due sooner is asked for in order.
+const IN_ORDER_BEFORE: Duration = Duration::from_secs(2);
+/// A part that takes longer still is taken from its peer when another is much quicker.
+const SLOW_PART: Duration = Duration::from_millis(800);
+/// From when on a peer's rate says enough to leave it for another.
+const PROVEN_AFTER: Duration = Duration::from_millis(300);
+
+impl Ask<'_> {
+    /// Parts that nobody is asked for yet, each with a free peer of our own kind that has it.
+    pub(super) fn parts(
+        &self,
+        may_preempt: bool,
+        finish_by: Option<Instant>,
+    ) -> Vec<(PeerKey, Range<u64>)> {
+        let asked = self.want.transfer.map_or(0, |t| t.asked.len());
+        let mut free = self.free_kin(may_preempt, finish_by);
+        if free.is_empty() || asked >= PARTS_MAX {
+            return Vec::new();
+        }
+        let Some(total) = self.total(&free) else {
+            // The first answer tells how much there is.
+            let first = free.first().filter(|_| asked == 0).map(|c| c.key);
+            return first.into_iter().map(|key| (key, 0..PART_BYTES_UNKNOWN)).collect();
+        };
+        free.truncate(PARTS_MAX - asked);
+        let mut missing = self.want.transfer.map_or_else(
+            || Ranges::default().gaps(total),
+            |transfer| transfer.unasked_of(total),
+        );
+        let share = missing.iter().map(|gap| gap.end - gap.start).sum::<u64>() / free.len() as u64;
+        let mut parts = Vec::new();
+        for candidate in free {
+            if let Some(part) = self.part(candidate, &missing, total, share) {
+                missing = without(&missing, &part);
+                parts.push((candidate.key, part));
+            }
+        }
+        parts
+    }
+
+    /// A run of chunks for that peer: at a random place, but the first there is when time is short.
+    fn part(
+        &self,
+        candidate: &Candidate,
+        missing: &[Range<u64>],
+        total: u64,
+        share: u64,
+    ) -> Option<Range<u64>> {
+        let segment = self.want.segment;
+        let offered = match candidate.peer.kin.partly(segment) {
+            Some(partly) if !candidate.peer.holds(segment) => partly.ranges.common(missing),
+            _ => missing.to_vec(),
+        };
+        let rate = candidate.peer.throughput.get();
+        let in_time = rate.map_or(PART_BYTES_UNKNOWN, |rate| {
+            (rate * PART_TIME.as_secs_f64()) as u64
+        });
+        let size = in_time.min(share.max(CHUNK_BYTES)).clamp(CHUNK_BYTES, PART_BYTES_MAX)
+            / CHUNK_BYTES
+            * CHUNK_BYTES;
+        let chance = mix(mix(self.situation.seed ^ u64::from(candidate.key.0)) ^ segment.0 ^ total);
+        let at = if self.is_short_of_time() { 0 } else { chance as usize % offered.len().max(1) };
+        let run = offered.get(at)?;
+        let len = run.end - run.start;
+        let mut start = run.start;
+        if !self.is_short_of_time() && len > size {
+            let places = (len - size) / CHUNK_BYTES + 1;
+            start += (mix(chance) % places) * CHUNK_BYTES;
+        }
+        // A rest too small to be worth a request of its own goes with the part before it.
+        let end = if run.end - start < size + CHUNK_BYTES { run.end } else { start + size };
+        Some(start..end)
+    }
+
+    fn is_short_of_time(&self) -> bool {
+        self.want.due.is_some_and(|due| due < self.situation.now + IN_ORDER_BEFORE)
+    }
+
+    /// Bytes of the segment, as far as anybody has said.
+    fn total(&self, free: &[&Candidate]) -> Option<u64> {
+        let known = self.want.transfer.and_then(|t| t.total).map(|total| total.bytes);
+        let said = |c: &&Candidate| Some(c.peer.kin.partly(self.want.segment)?.total);
+        known.or_else(|| free.iter().find_map(said)).filter(|total| *total > 0)
+    }
+
+    /// Peers of our own kind that have some of it and may be asked: everybody gets work, the quick
+    /// more often, for all asking the quickest would help nobody.
+    fn free_kin(&self, may_preempt: bool, finish_by: Option<Instant>) -> Vec<&Candidate<'_>> {
+        let s = self.situation;
+        let time = finish_by.map_or(CHUNK_TIME_MAX, |by| {
+            by.saturating_duration_since(s.now).min(CHUNK_TIME_MAX)
+        });
+        let is_quick = |c: &&Candidate| {
+            c.peer.throughput.get().is_none_or(|rate| time_for(CHUNK_BYTES, rate) <= time)
+        };
+        let mut free: Vec<_> =
+            self.free(may_preempt).filter(|c| c.peer.is_kin()).filter(is_quick).collect();
+        free.sort_by_cached_key(|c| {
+            let rate = c.peer.throughput.get().unwrap_or(s.average);
+            let chance = mix(s.seed ^ u64::from(c.key.0) ^ mix(self.want.segment.0));
+            let chance = chance as f64 / u64::MAX as f64;
+            let is_idle = c.peer.download.is_none();
+            Reverse((is_idle, c.peer.is_near, (rate * (0.5 + chance)) as u64, c.key))
+        });
+        free
+    }
+
+    /// A peer whose part another could bring much sooner.
+    pub(super) fn slow_part(&self, transfer: &Transfer) -> Option<PeerKey> {
+        let s = self.situation;
+        let slowest = transfer.asked.iter().filter_map(|(key, asked)| {
+            let download = self.download(*key)?;
+            let since = download.flowing_for(s.now).filter(|f| *f >= PROVEN_AFTER)?;
+            let rate = download.received as f64 / since.as_secs_f64();
+            let left = download.remaining()?;
+            Some((*key, asked, left, time_for(left, rate)))
+        });
+        let (key, asked, left, left_time) = slowest.max_by_key(|(_, _, _, time)| *time)?;
+        let end = asked.end?;
+        let is_quicker = |c: &Candidate| {
+            let has = c.peer.holds(self.want.segment)
+                || c.peer.kin.partly(self.want.segment).is_some_and(|partly| {
+                    partly.ranges.contains(&(end.saturating_sub(left)..end.min(partly.total)))
+                });
+            has && c.peer.throughput.get().is_some_and(|rate| time_for(left, rate) * 3 < left_time)
+        };
+        let is_slow = left_time > SLOW_PART
+            && self.free(false).filter(|c| c.peer.is_kin()).any(is_quicker);
+        is_slow.then_some(key)
+    }
+}
+
+/// What is left of those ranges without that one.
+fn without(ranges: &[Range<u64>], taken: &Range<u64>) -> Vec<Range<u64>> {
+    let cut = |range: &Range<u64>| {
+        [range.start..range.end.min(taken.start), range.start.max(taken.end)..range.end]
+    };
+    ranges.iter().flat_map(cut).filter(|range| !range.is_empty()).collect()
+}
