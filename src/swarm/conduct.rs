@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::average_rate;
 use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
-use super::state::{Joined, Swarm};
+use super::state::{Follows, Joined, Swarm};
 use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
 use super::wire::Message;
 use super::{Output, Reason};
@@ -26,12 +26,33 @@ const GOOD_UPLINK: f64 = 4.0;
 /// known yet.
 const WEIGHT_MIN: f64 = 1.0 / 16.0;
 const WEIGHT_UNKNOWN: f64 = 0.5;
+/// What others say is gathered for so long before it is acted on.
+const GATHER_WORDS: Duration = Duration::from_millis(50);
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
 /// After each input: what follows from it, and from the time that has passed.
 impl Swarm {
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, follows: Follows) {
+        if follows == Follows::PlanSoon {
+            self.plan_at.get_or_insert(self.now + GATHER_WORDS);
+        }
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= self.now);
+        let until = self.until.map(|(at, _)| at);
+        if follows == Follows::Plan || is_due(self.plan_at) || is_due(until) {
+            self.plan_all();
+        }
+        self.serve_waiting();
+        self.announce();
+        self.tell_kin();
+        let plan_at = self.plan_at.map(|at| (at, Reason::Progress));
+        let others = [self.announce_at(), self.turn_at(), self.tell_at()];
+        let until = others.into_iter().chain([self.until, plan_at]);
+        self.deadline = until.flatten().min();
+    }
+
+    fn plan_all(&mut self) {
+        self.plan_at = None;
         if matches!(self.joined, Joined::Until(until) if until <= self.now) {
             self.joined = Joined::Done;
         }
@@ -48,14 +69,7 @@ impl Swarm {
                 break;
             }
         }
-        self.serve_waiting();
-        self.announce();
-        self.tell_kin();
-        self.deadline =
-            [until, self.stall_at(), self.announce_at(), self.gone_at(), self.turn_at(), self.tell_at()]
-                .into_iter()
-                .flatten()
-                .min();
+        self.until = [until, self.stall_at(), self.gone_at()].into_iter().flatten().min();
     }
 
     fn strike_stalled(&mut self) {

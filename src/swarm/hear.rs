@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::peer::Peer;
-use super::state::{Joined, Swarm};
+use super::state::{Follows, Joined, Swarm};
 use super::transfer::{Retry, Total};
 use super::upload::Wanted;
 use super::wire::Message;
@@ -63,9 +63,9 @@ impl Swarm {
         }
     }
 
-    pub(super) fn heard(&mut self, key: PeerKey, message: Message) {
+    pub(super) fn heard(&mut self, key: PeerKey, message: Message) -> Follows {
         if !self.peers.contains_key(&key) {
-            return;
+            return Follows::Word;
         }
         match message {
             Message::Announcement { loaded, loading } => self.announced(key, loaded, loading),
@@ -74,10 +74,12 @@ impl Swarm {
                     key,
                     Wanted { segment: SegmentId(segment), request, from, end: None },
                 );
+                return Follows::Word;
             }
             Message::RequestPart { segment, request, from, end } => {
                 let end = Some(end);
                 self.requested(key, Wanted { segment: SegmentId(segment), request, from, end });
+                return Follows::Word;
             }
             Message::Data { segment, size, request } => {
                 self.data_follows(key, SegmentId(segment), request, size, None);
@@ -86,17 +88,9 @@ impl Swarm {
                 self.data_follows(key, SegmentId(segment), request, size, Some(total));
             }
             Message::Holding { segment, total, chunks } => {
-                self.told.changed(self.now);
-                if let Some(peer) = self.peers.get_mut(&key) {
-                    peer.kin.holding(SegmentId(segment), total, &chunks);
-                }
+                return self.holding(key, SegmentId(segment), total, &chunks);
             }
-            Message::Coming { segments } => {
-                self.told.changed(self.now);
-                if let Some(peer) = self.peers.get_mut(&key) {
-                    peer.kin.coming(segments);
-                }
-            }
+            Message::Coming { segments } => return self.coming_to(key, segments),
             Message::Completed { segment: _, request } => {
                 let verdict = self.peers.get(&key).map(|peer| peer.completed(request));
                 if let Some(Err(reason)) = verdict {
@@ -109,8 +103,46 @@ impl Swarm {
                 if self.uploads.end(key, request) {
                     self.outputs.push_back(Output::StopServe { peer: key, request });
                 }
+                return Follows::Word;
             }
         }
+        Follows::Plan
+    }
+
+    fn holding(
+        &mut self,
+        key: PeerKey,
+        segment: SegmentId,
+        total: u64,
+        chunks: &[u64],
+    ) -> Follows {
+        let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
+        if !peer.may_announce(self.now) {
+            return self.flooded(key);
+        }
+        peer.kin.holding(segment, total, chunks);
+        if self.have.has(segment) {
+            return Follows::Word;
+        }
+        self.told.changed(self.now);
+        Follows::PlanSoon
+    }
+
+    fn coming_to(&mut self, key: PeerKey, segments: Vec<(u64, u64)>) -> Follows {
+        let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
+        if !peer.may_announce(self.now) {
+            return self.flooded(key);
+        }
+        peer.kin.coming(segments);
+        self.told.changed(self.now);
+        Follows::PlanSoon
+    }
+
+    fn flooded(&mut self, key: PeerKey) -> Follows {
+        if self.peers.get_mut(&key).is_some_and(Peer::has_flooded) {
+            self.strike(key);
+        }
+        Follows::Plan
     }
 
     fn announced(&mut self, key: PeerKey, loaded: Vec<u64>, loading: Vec<u64>) {
@@ -172,18 +204,24 @@ impl Swarm {
         }
     }
 
-    pub(super) fn received(&mut self, key: PeerKey, len: u64) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+    pub(super) fn received(&mut self, key: PeerKey, len: u64) -> Follows {
+        let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
         let download = match peer.received(self.now, len) {
             Ok(Some(download)) => download,
-            Ok(None) => return,
-            Err(reason) => return self.drop_peer(key, reason),
+            Ok(None) => return Follows::Word,
+            Err(reason) => {
+                self.drop_peer(key, reason);
+                return Follows::Plan;
+            }
         };
-        let Some(transfer) = self.transfers.get_mut(&download.segment) else { return };
+        let Some(transfer) = self.transfers.get_mut(&download.segment) else {
+            return Follows::Plan;
+        };
         let behind = download.from + download.received;
         transfer.got.insert(behind - len..behind);
         transfer.contributors.insert(key);
-        if download.remaining() == Some(0) {
+        let is_done = download.remaining() == Some(0);
+        if is_done {
             transfer.asked.remove(&key);
             if let Some(elapsed) = download.flowing_for(self.now) {
                 self.downlink.learn_from_peer(download.received, elapsed);
@@ -192,5 +230,6 @@ impl Swarm {
         if transfer.is_whole() {
             self.verify(download.segment);
         }
+        if is_done { Follows::Plan } else { Follows::Word }
     }
 }

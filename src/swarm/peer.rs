@@ -110,6 +110,11 @@ impl Peer {
         is_accepted
     }
 
+    /// It says something else of what it has; false when it does so too often to be listened to.
+    pub(super) fn may_announce(&mut self, now: Instant) -> bool {
+        self.announcements.take(now)
+    }
+
     /// It requests something; false when it does so too often to be answered.
     pub(super) fn may_request(&mut self, now: Instant) -> bool {
         self.requests.take(now)

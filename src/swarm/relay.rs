@@ -7,15 +7,16 @@
 use std::time::{Duration, Instant};
 
 use super::kin::{chunks, next_hop};
+use super::peer::Peer;
 use super::state::Swarm;
 use super::wire::Message;
 use super::{Output, Reason};
 use crate::ids::{PeerKey, SegmentId};
 
 /// How long new chunks of a segment are gathered before others are told.
-const GATHER_CHUNKS: Duration = Duration::from_millis(150);
+const GATHER_CHUNKS: Duration = Duration::from_millis(300);
 /// The same for what is counted on.
-const GATHER_COMING: Duration = Duration::from_millis(50);
+const GATHER_COMING: Duration = Duration::from_millis(100);
 
 /// What was said, and when there may be something new to say.
 #[derive(Debug, Default)]
@@ -77,11 +78,11 @@ impl Swarm {
             let next = transfer.told_next();
             if next > count && at + GATHER_CHUNKS <= now {
                 transfer.told = Some((next, now));
-                messages.extend(transfer.holding(*id));
+                messages.extend(transfer.holding(*id).map(|message| (*id, message)));
             }
         }
-        for message in messages {
-            self.say_to_kin(&message);
+        for (segment, message) in messages {
+            self.say_to_kin(&message, |peer| !peer.holds(segment) && !peer.is_loading(segment));
         }
     }
 
@@ -93,7 +94,7 @@ impl Swarm {
         let coming = self.coming();
         if coming != self.told.coming {
             self.told.coming = coming.clone();
-            self.say_to_kin(&Message::Coming { segments: coming });
+            self.say_to_kin(&Message::Coming { segments: coming }, |_| true);
         }
     }
 
@@ -111,9 +112,9 @@ impl Swarm {
         wanted.into_iter().filter(is_other).filter_map(hops).collect()
     }
 
-    fn say_to_kin(&mut self, message: &Message) {
+    fn say_to_kin(&mut self, message: &Message, is_meant: impl Fn(&Peer) -> bool) {
         for (key, peer) in &self.peers {
-            if peer.is_kin() {
+            if peer.is_kin() && is_meant(peer) {
                 self.outputs.push_back(Output::Say { peer: *key, message: message.clone() });
             }
         }

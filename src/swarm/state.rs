@@ -42,6 +42,10 @@ pub struct Swarm {
     pub(super) downlink: Downlink,
     /// What members of our own kind were told.
     pub(super) told: Told,
+    /// When sources are decided on anew because of what was heard.
+    pub(super) plan_at: Option<Instant>,
+    /// When time alone makes it necessary.
+    pub(super) until: Option<(Instant, Reason)>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) deadline: Option<(Instant, Reason)>,
 }
@@ -53,6 +57,17 @@ pub(super) enum Joined {
     Until(Instant),
     /// Demands are decided on by what is known.
     Done,
+}
+
+/// What may follow from an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Sources may have to be decided on anew.
+    Plan,
+    /// The same, together with whatever comes in the next moment.
+    PlanSoon,
+    /// At most something to say or to serve.
+    Word,
 }
 
 impl Swarm {
@@ -74,6 +89,8 @@ impl Swarm {
             have: Have::default(),
             downlink: Downlink::new(),
             told: Told::default(),
+            plan_at: None,
+            until: None,
             outputs: VecDeque::new(),
             deadline: None,
         }
@@ -82,6 +99,14 @@ impl Swarm {
     /// Takes one input. Hostile input is a strike or a drop, never an error.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);
+        let follows = self.take(input);
+        self.settle(follows);
+        #[cfg(debug_assertions)]
+        self.check_laws();
+    }
+
+    /// Notes what happened; what may follow from it.
+    fn take(&mut self, input: Input) -> Follows {
         match input {
             Input::Timeline { segments, is_live } => {
                 self.window.replace(&segments, is_live, self.now);
@@ -109,14 +134,18 @@ impl Swarm {
                 }
             }
             Input::Disconnected { peer } => self.disconnected(peer),
-            Input::Heard { peer, message } => self.heard(peer, message),
-            Input::Received { peer, len } => self.received(peer, len),
-            Input::Fetched { segment, len, total } => self.fetched(segment, len, total),
+            Input::Heard { peer, message } => return self.heard(peer, message),
+            Input::Received { peer, len } => return self.received(peer, len),
+            Input::Fetched { segment, len, total } => {
+                self.fetched(segment, len, total);
+                return Follows::Word;
+            }
             Input::Completed { segment, size } => self.completed(segment, size),
             Input::Vouched { segment } => {
                 if let Some(transfer) = self.transfers.get_mut(&segment) {
                     transfer.is_vouched = true;
                 }
+                return Follows::Word;
             }
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
@@ -126,15 +155,15 @@ impl Swarm {
             }
             Input::ServeEnded { peer, request, is_complete: true } => {
                 self.uploads.completed(self.now, peer, request);
+                return Follows::Word;
             }
             Input::ServeEnded { peer, request, is_complete: false } => {
                 self.uploads.end(peer, request);
+                return Follows::Word;
             }
             Input::Tick => {}
         }
-        self.settle();
-        #[cfg(debug_assertions)]
-        self.check_laws();
+        Follows::Plan
     }
 
     /// The next thing to do, until `None`.

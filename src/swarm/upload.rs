@@ -26,7 +26,7 @@ const DROP_WEIGHT: f64 = 0.1;
 const RATES_MAX: usize = 256;
 
 /// Who has waited for a place so long is sent elsewhere, before it takes us for dead.
-const WAIT_MAX: Duration = Duration::from_millis(1_000);
+const WAIT_MAX: Duration = Duration::from_millis(1500);
 
 /// What a peer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Uploads {
         waiting.sort_by_cached_key(|(peer, _)| {
             let is_kept = self.kept.contains_key(peer);
             let strength = strength(peer) * if is_kept { KEPT_WEIGHT } else { 1.0 };
-            Reverse((strength as u64, Reverse(*peer)))
+            (self.waiting[peer].1.segment, Reverse(strength as u64), *peer)
         });
         waiting
     }
@@ -149,11 +149,7 @@ impl Uploads {
 
     /// Whether the uplink carries one more.
     fn has_room(&self) -> bool {
-        let served = || self.running.keys().chain(self.kept.keys());
-        let Some(uplink) = self.uplink else { return served().count() < SLOTS_UNKNOWN };
-        let taken: f64 =
-            served().map(|peer| self.rates.get(peer).copied().unwrap_or(uplink / 2.0)).sum();
-        served().next().is_none() || taken < uplink * (1.0 - IDLE_SHARE)
+        self.running.len() < 4
     }
 
     /// Ends that serve; whether it was in progress.

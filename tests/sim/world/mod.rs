@@ -16,7 +16,7 @@ mod watching;
 use std::time::{Duration, Instant};
 
 use hlswarm::ids::{PeerKey, SegmentId};
-use hlswarm::swarm::{Input, Output};
+use hlswarm::swarm::{Input, Output, Reason};
 
 use exchange::{Conn, Load, Serve};
 use network::Network;
@@ -148,6 +148,17 @@ impl World {
     fn input(&mut self, place: usize, input: Input) {
         let now = self.now();
         let Some(swarm) = &mut self.viewers[place].swarm else { return };
+        if std::env::var_os("CNT").is_some() {
+            let t = format!("{input:?}");
+            let k: String = match &input { Input::Heard { message, .. } => format!("H {}", format!("{message:?}").split([' ', '{', '(']).next().unwrap()), _ => t.split([' ', '{', '(']).next().unwrap().into() };
+            let k = if k == "Tick" { format!("Tick {:?}", swarm.deadline().map(|d| d.1)) } else { k };
+            use std::sync::Mutex; use std::collections::BTreeMap;
+            static C: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+            let mut c = C.lock().unwrap();
+            *c.entry(k).or_default() += 1;
+            *c.entry("total".into()).or_default() += 1;
+            if c["total"] % 1_000_000 == 0 { eprintln!("{c:?}"); }
+        }
         swarm.handle(now, input);
         while let Some(output) = self.viewers[place].swarm.as_mut().and_then(|s| s.poll()) {
             self.obey(place, output);
@@ -176,9 +187,11 @@ impl World {
         let deadline = self.viewers[place].swarm.as_ref().and_then(|s| s.deadline());
         if deadline.is_some_and(|(at, _)| at <= now) {
             // Decide by what has come until now.
-            for flow in self.network.coming(place).to_vec() {
-                if self.loads[flow].to == place {
-                    self.look(flow);
+            if deadline.is_some_and(|(_, reason)| reason == Reason::Due) {
+                for flow in self.network.coming(place).to_vec() {
+                    if self.loads[flow].to == place {
+                        self.look(flow);
+                    }
                 }
             }
             self.input(place, Input::Tick);

@@ -182,6 +182,10 @@ impl World {
             self.report.handed_bytes += self.plan.segment_bytes;
             self.report.stalled_us += late_us;
             self.report.stalls += u64::from(late_us > 0);
+            if late_us > 0 && std::env::var_os("DBG").is_some() {
+                let age = self.plan.published_us(segment.0).map_or(0.0, |p| (now_us as f64 - p as f64) / 1e6);
+                eprintln!("S {} v{place} up {:.1} stay {:.1} late {:.2} age {age:.1} seg {} t {:.1}", self.plan.has_peers, viewer.line.unwrap().up*8., (now_us-viewer.arrived_us) as f64/1e6, late_us as f64/1e6, segment.0, now_us as f64/1e6);
+            }
             if player.dry_us.is_none() {
                 self.report.startups_us.push(now_us - viewer.arrived_us);
             }
