@@ -14,7 +14,7 @@ use super::{Output, Reason};
 use crate::ids::{PeerKey, SegmentId};
 
 /// How long new chunks of a segment are gathered before others are told.
-const GATHER_CHUNKS: Duration = Duration::from_millis(300);
+const GATHER_CHUNKS: Duration = Duration::from_millis(200);
 /// The same for what is counted on.
 const GATHER_COMING: Duration = Duration::from_millis(100);
 
