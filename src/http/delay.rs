@@ -27,7 +27,7 @@ const BESIDE_TARGETS: u32 = 2;
 /// What the settings say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LiveDelay {
-    /// As long as peers need, while there are any.
+    /// As long as peers need, while there are any or may turn up yet.
     #[default]
     Automatic,
     /// That long; zero turns it off.
@@ -79,7 +79,9 @@ impl Delays {
     ) -> Show {
         let wanted = match self.setting {
             LiveDelay::Fixed(delay) => delay,
-            LiveDelay::Automatic if standing.peers > 0 => target * AUTOMATIC_TARGETS,
+            LiveDelay::Automatic if standing.peers > 0 || standing.is_meeting => {
+                target * AUTOMATIC_TARGETS
+            }
             LiveDelay::Automatic => Duration::ZERO,
         };
         let joins =

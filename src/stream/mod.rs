@@ -172,6 +172,8 @@ pub struct Figures {
 pub struct Standing {
     /// Connected peers.
     pub peers: usize,
+    /// Whether peers may still turn up: it is not known yet that there are none.
+    pub is_meeting: bool,
     /// Media that the player has and has not played yet, as far as can be told.
     pub buffered: Duration,
 }

@@ -67,7 +67,11 @@ impl Swarm {
 
     pub(super) fn completed(&mut self, segment: SegmentId, size: u64) {
         self.cancel_asked(segment);
+        let due = self.due(segment);
         if let Some(transfer) = self.transfers.remove(&segment) {
+            if let Some(due) = due.filter(|_| transfer.opened.is_some_and(|o| !o.is_urgent)) {
+                self.caution.learn(due.saturating_duration_since(self.now));
+            }
             if let Source::Origin { since, received, .. } = transfer.source {
                 let elapsed = self.now.saturating_duration_since(since);
                 self.downlink.learn_from_origin(received, elapsed);
@@ -128,9 +132,36 @@ impl Swarm {
         }
     }
 
+    /// The timeline has changed: what came before it was listed can be looked at.
+    pub(super) fn listed(&mut self) {
+        let is_held_up = |t: &Transfer| !t.contributors.is_empty() && !t.is_checked;
+        let held_up = self.transfers.iter().filter(|(_, transfer)| is_held_up(transfer));
+        let held_up: Vec<_> = held_up.map(|(id, t)| (*id, t.is_whole())).collect();
+        for (segment, is_whole) in held_up {
+            self.check(segment);
+            if is_whole {
+                self.verify(segment);
+            }
+        }
+    }
+
+    /// Has it looked at what peers have sent so far.
+    pub(super) fn check(&mut self, segment: SegmentId) {
+        if self.window.is_beyond(segment) {
+            return;
+        }
+        if let Some(transfer) = self.transfers.get_mut(&segment).filter(|t| !t.is_checked) {
+            transfer.is_checked = true;
+            self.outputs.push_back(Output::Check { segment });
+        }
+    }
+
     /// All bytes of a segment are here.
     pub(super) fn verify(&mut self, segment: SegmentId) {
         self.cancel_asked(segment);
+        if self.window.is_beyond(segment) {
+            return;
+        }
         if let Some(transfer) = self.transfers.get_mut(&segment) {
             if transfer.is_fetching() {
                 self.have.changed(self.now);

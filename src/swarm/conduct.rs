@@ -101,7 +101,7 @@ impl Swarm {
     }
 
     /// When the first of the players that wait for a segment needs it.
-    fn due(&self, segment: SegmentId) -> Option<Instant> {
+    pub(super) fn due(&self, segment: SegmentId) -> Option<Instant> {
         let readers = &self.transfers.get(&segment)?.readers;
         let due = |(player, reader): (&PlayerId, &Reader)| {
             self.players.due(self.now, *player, segment).min(reader.since + self.config.hold_max)
@@ -141,6 +141,7 @@ impl Swarm {
             segment,
             due,
             since: self.window.since(segment).unwrap_or(self.now),
+            is_listed: !self.window.is_beyond(segment),
             duration: self.window.duration(segment),
             size_guess: self.window.size_guess(segment),
             transfer: self.transfers.get(&segment),
@@ -158,6 +159,7 @@ impl Swarm {
             is_live: self.window.is_live(),
             members: self.members(),
             downlink: self.downlink,
+            caution: self.caution.get(),
             joining_until: match self.joined {
                 Joined::Until(until) => Some(until),
                 Joined::Done => None,
@@ -196,6 +198,10 @@ impl Swarm {
                 media <= self.config.prefetch
             });
             ahead.extend(near.map(|(id, _)| id));
+        }
+        if !ahead.is_empty() || self.players.positions().iter().any(|at| !self.window.is_beyond(*at)) {
+            let has = |id: &SegmentId| self.peers.values().any(|p| p.is_kin() && p.has_some(*id));
+            ahead.extend(self.window.next().filter(has));
         }
         let mut seen = BTreeSet::new();
         let is_demanded =

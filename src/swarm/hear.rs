@@ -227,7 +227,9 @@ impl Swarm {
                 self.downlink.learn_from_peer(download.received, elapsed);
             }
         }
-        if transfer.is_whole() {
+        let is_whole = transfer.is_whole();
+        self.check(download.segment);
+        if is_whole {
             self.verify(download.segment);
         }
         if is_done { Follows::Plan } else { Follows::Word }

@@ -17,6 +17,7 @@
 //! `state` only dispatches; the decisions are in `schedule`, carried out by `conduct`.
 
 mod arrive;
+mod caution;
 mod conduct;
 mod demand;
 mod have;
@@ -80,8 +81,8 @@ impl Default for Config {
             join_wait: Duration::ZERO,
             prefetch: Duration::from_secs(60),
             prefetch_segments: 15,
-            origin_margin: Duration::from_millis(2500),
-            origin_margin_factor: 3.0,
+            origin_margin: Duration::from_millis(900),
+            origin_margin_factor: 2.0,
             urgent_first_byte: Duration::from_millis(700),
             ramp_doubling: Duration::from_millis(1500),
             rescue_after: Duration::from_secs(5),
@@ -273,6 +274,12 @@ pub enum Output {
         peer: PeerKey,
         /// The peer's number for it.
         request: u64,
+    },
+    /// Peers have begun to send a segment: find out whether it is the origin's, as far as can be
+    /// told before it is whole, and say [`Input::Vouched`] or [`Input::Rejected`]. Once a segment.
+    Check {
+        /// The segment.
+        segment: SegmentId,
     },
     /// All bytes are there and peers sent some: check them, then say [`Input::Completed`] or
     /// [`Input::Rejected`].

@@ -15,9 +15,9 @@ use super::wire::CHUNK_BYTES;
 use crate::ids::PeerKey;
 
 /// Time a part should take.
-const PART_TIME: Duration = Duration::from_millis(400);
+const PART_TIME: Duration = Duration::from_millis(600);
 /// What is asked of a peer whose rate is not known yet.
-const PART_BYTES_UNKNOWN: u64 = 2 * CHUNK_BYTES;
+const PART_BYTES_UNKNOWN: u64 = 3 * CHUNK_BYTES;
 /// Most bytes of one part.
 const PART_BYTES_MAX: u64 = 16 * CHUNK_BYTES;
 /// Most peers that bring parts of one segment at the same time.
@@ -81,7 +81,7 @@ impl Ask<'_> {
         let in_time = rate.map_or(PART_BYTES_UNKNOWN, |rate| {
             (rate * PART_TIME.as_secs_f64()) as u64
         });
-        let size = in_time.min(share.max(CHUNK_BYTES)).clamp(CHUNK_BYTES, PART_BYTES_MAX)
+        let size = in_time.min(share.max(2 * CHUNK_BYTES)).clamp(CHUNK_BYTES, PART_BYTES_MAX)
             / CHUNK_BYTES
             * CHUNK_BYTES;
         let chance = mix(mix(self.situation.seed ^ u64::from(candidate.key.0)) ^ segment.0 ^ total);

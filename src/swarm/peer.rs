@@ -146,9 +146,14 @@ impl Peer {
         self.loading.binary_search(&segment.0).is_ok()
     }
 
+    /// Whether it can send some of the segment.
+    pub(super) fn has_some(&self, segment: SegmentId) -> bool {
+        self.holds(segment) || self.kin.partly(segment).is_some()
+    }
+
     /// How far it is to somebody who has the segment, or some of it, as this peer says: 0 is itself.
     pub(super) fn distance(&self, segment: SegmentId) -> Option<u64> {
-        if self.holds(segment) || self.is_loading(segment) || self.kin.partly(segment).is_some() {
+        if self.has_some(segment) || self.is_loading(segment) {
             return Some(0);
         }
         self.kin.hops(segment)

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use super::kin::{chunks, next_hop};
 use super::peer::Peer;
 use super::state::Swarm;
-use super::wire::Message;
+use super::wire::{CHUNK_BYTES, Message};
 use super::{Output, Reason};
 use crate::ids::{PeerKey, SegmentId};
 
 /// How long new chunks of a segment are gathered before others are told.
 const GATHER_CHUNKS: Duration = Duration::from_millis(200);
+/// Others are told again when so much of the segment more is here: one part of that many.
+const NEWS_PARTS: u64 = 16;
 /// The same for what is counted on.
 const GATHER_COMING: Duration = Duration::from_millis(100);
 
@@ -47,8 +49,8 @@ impl Swarm {
             return None;
         }
         let chunks_at = self.transfers.values().filter_map(|transfer| {
-            let (count, at) = transfer.told?;
-            (transfer.told_next() > count).then(|| at + GATHER_CHUNKS)
+            let (_, at) = transfer.told?;
+            transfer.has_news().then(|| at + GATHER_CHUNKS)
         });
         chunks_at.chain(self.told.look_at).min().map(|at| (at, Reason::Announce))
     }
@@ -74,10 +76,9 @@ impl Swarm {
         let now = self.now;
         let mut messages = Vec::new();
         for (id, transfer) in &mut self.transfers {
-            let (count, at) = transfer.told.unwrap_or((0, now - GATHER_CHUNKS));
-            let next = transfer.told_next();
-            if next > count && at + GATHER_CHUNKS <= now {
-                transfer.told = Some((next, now));
+            let at = transfer.told.map(|(_, at)| at + GATHER_CHUNKS);
+            if transfer.has_news() && at.is_none_or(|at| at <= now) {
+                transfer.told = Some((transfer.servable().len(), now));
                 messages.extend(transfer.holding(*id).map(|message| (*id, message)));
             }
         }
@@ -92,7 +93,8 @@ impl Swarm {
         }
         self.told.look_at = None;
         let coming = self.coming();
-        if coming != self.told.coming {
+        // What is not counted on any more need not be said: it has come, or is fetched in time.
+        if coming.iter().any(|one| !self.told.coming.contains(one)) {
             self.told.coming = coming.clone();
             self.say_to_kin(&Message::Coming { segments: coming }, |_| true);
         }
@@ -122,10 +124,11 @@ impl Swarm {
 }
 
 impl super::transfer::Transfer {
-    /// How many chunks could be told of.
-    fn told_next(&self) -> usize {
-        let Some(total) = self.total else { return 0 };
-        chunks(self.servable(), total.bytes).len()
+    /// Whether there is much more to pass on than others were told of.
+    fn has_news(&self) -> bool {
+        let Some(total) = self.total else { return false };
+        let (told, here) = (self.told.map_or(0, |(bytes, _)| bytes), self.servable().len());
+        here >= (told + (total.bytes / NEWS_PARTS).max(CHUNK_BYTES)).min(total.bytes) && here > told
     }
 
     fn holding(&self, segment: SegmentId) -> Option<Message> {

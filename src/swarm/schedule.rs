@@ -34,6 +34,8 @@ pub(super) struct Situation<'a> {
     /// Members of the swarm, ourselves included.
     pub(super) members: u32,
     pub(super) downlink: Downlink,
+    /// How much earlier the origin is asked, after segments that were nearly late.
+    pub(super) caution: Duration,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
     /// How well others are served by this member: 1 is well.
@@ -61,6 +63,8 @@ pub(super) struct Want<'a> {
     pub(super) due: Option<Instant>,
     /// When the timeline first had it.
     pub(super) since: Instant,
+    /// Whether the timeline has it: the origin cannot be asked before.
+    pub(super) is_listed: bool,
     pub(super) duration: Duration,
     pub(super) size_guess: u64,
     /// What is under way already.
@@ -180,7 +184,7 @@ impl Ask<'_> {
         if let Some(failed_at) = transfer.origin_failed_at {
             return self.without_origin(failed_at);
         }
-        let fallback_at = self.fallback_at(due);
+        let fallback_at = self.fallback_at(due, opened);
         if transfer.is_origin_only {
             return (Step::Fetch, None);
         }
@@ -218,7 +222,7 @@ impl Ask<'_> {
     fn turn_at(&self) -> Option<Instant> {
         let s = self.situation;
         let patience = match self.nearest() {
-            _ if !s.is_live || self.is_whole_around() => return None,
+            _ if !s.is_live || !self.want.is_listed || self.is_whole_around() => return None,
             Some(_) => s.config.rescue_after,
             None => Duration::ZERO,
         };
@@ -267,7 +271,7 @@ impl Ask<'_> {
         if self.want.transfer.is_some_and(|t| t.origin_failed_at.is_some()) {
             return (Step::Wait, None);
         }
-        let fallback_at = self.fallback_at(due);
+        let fallback_at = self.fallback_at(due, opened);
         let finish_by =
             if opened.is_urgent { self.urgent_finish(opened) } else { earlier_by(due, SLACK) };
         let unproven_until = match (opened.is_urgent, download.judged_from()) {
@@ -292,8 +296,13 @@ impl Ask<'_> {
         (Step::Fetch, None)
     }
 
-    fn fallback_at(&self, due: Instant) -> Instant {
-        earlier_by(due, margin(self.situation.config, self.situation.downlink, self.missing()))
+    /// When the origin is asked for what is missing. What experience adds to the margin is kept
+    /// only as long as half the time there was goes to peers.
+    fn fallback_at(&self, due: Instant, opened: Opened) -> Instant {
+        let s = self.situation;
+        let needed = margin(s.config, s.downlink, self.missing());
+        let half = due.saturating_duration_since(opened.at) / 2;
+        earlier_by(due, needed.max(half.min(needed + s.caution)))
     }
 
     fn urgent_finish(&self, opened: Opened) -> Instant {
@@ -342,9 +351,7 @@ impl Ask<'_> {
     /// Peers with some of it that may be asked.
     pub(super) fn free(&self, may_preempt: bool) -> impl Iterator<Item = &Candidate<'_>> {
         let segment = self.want.segment;
-        let has_some = move |c: &&Candidate| {
-            c.peer.holds(segment) || c.peer.kin.partly(segment).is_some()
-        };
+        let has_some = move |c: &&Candidate| c.peer.has_some(segment);
         let is_free = move |c: &&Candidate| {
             let is_preemptible = may_preempt && c.is_prefetching;
             !self.taken.contains(&c.key) && (c.peer.download.is_none() || is_preemptible)
@@ -376,7 +383,7 @@ impl Ask<'_> {
             return (Step::Wait, None);
         }
         let downloads = || transfer.asked.keys().filter_map(|key| self.download(*key));
-        let fallback_at = self.fallback_at(due);
+        let fallback_at = self.fallback_at(due, opened);
         let (finish_by, unproven_until) = if opened.is_urgent {
             let judged_from = downloads().filter_map(Download::judged_from).min();
             let patience_ends = opened.at + s.config.urgent_first_byte;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::caution::Caution;
 use super::demand::Players;
 use super::have::Have;
 use super::peer::Peer;
@@ -40,6 +41,7 @@ pub struct Swarm {
     pub(super) uploads: Uploads,
     pub(super) have: Have,
     pub(super) downlink: Downlink,
+    pub(super) caution: Caution,
     /// What members of our own kind were told.
     pub(super) told: Told,
     /// When sources are decided on anew because of what was heard.
@@ -88,6 +90,7 @@ impl Swarm {
             peers: BTreeMap::new(),
             have: Have::default(),
             downlink: Downlink::new(),
+            caution: Caution::default(),
             told: Told::default(),
             plan_at: None,
             until: None,
@@ -110,6 +113,7 @@ impl Swarm {
         match input {
             Input::Timeline { segments, is_live } => {
                 self.window.replace(&segments, is_live, self.now);
+                self.listed();
                 self.have.changed(self.now);
             }
             Input::SwarmSize(size) => {
@@ -191,6 +195,12 @@ impl Swarm {
     /// Media that a player has received and not played yet, as far as can be told.
     pub fn buffered(&self, player: PlayerId, now: Instant) -> Duration {
         self.players.buffered(now.max(self.now), player)
+    }
+
+    /// Whether peers may still turn up: the swarm was joined a moment ago, and nobody has said that
+    /// there are no others.
+    pub fn is_meeting(&self, now: Instant) -> bool {
+        now < self.meeting_until
     }
 
     /// Whether a player needs a segment soon that is on its way from the origin: nothing else

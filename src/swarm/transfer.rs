@@ -18,10 +18,12 @@ pub(super) struct Transfer {
     pub(super) got: Ranges,
     /// Bytes of these that the origin sent.
     pub(super) own: Ranges,
+    /// Whether the shell was told to look at what peers sent.
+    pub(super) is_checked: bool,
     /// Whether the bytes of peers were found to be the origin's as far as that can be told now.
     pub(super) is_vouched: bool,
-    /// The chunks others were told of, and when.
-    pub(super) told: Option<(usize, Instant)>,
+    /// How many bytes others were told they can have, and when.
+    pub(super) told: Option<(u64, Instant)>,
     /// What peers are asked for; without an end where it is everything from there on.
     pub(super) asked: BTreeMap<PeerKey, Asked>,
     /// Its size.
@@ -169,6 +171,7 @@ impl Transfer {
     pub(super) fn empty(&mut self) {
         self.got = Ranges::default();
         self.own = Ranges::default();
+        self.is_checked = false;
         self.is_vouched = false;
         self.told = None;
         self.total = self.total.filter(|total| total.is_trusted);

@@ -70,10 +70,6 @@ impl World {
         viewer.fetches.insert(segment, Fetch { fetch, size, flow: None });
         let rtt_us = viewer.line.map_or(0, |line| line.rtt_us);
         let generation = viewer.generation;
-        if std::env::var("DBG").is_ok() && self.plan.has_peers && (110_000_000..610_000_000).contains(&self.now_us) {
-            let age = self.plan.published_us(segment.0).map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
-            eprintln!("F v{place} up {:.1} stay {:.1} age {age:.1} conns {} size {size} seg {}", viewer.line.unwrap().up*8., (self.now_us-viewer.arrived_us) as f64/1e6, viewer.conns.len(), segment.0);
-        }
         if self.is_measured(self.now_us) {
             self.report.origin_fetches += 1;
         }
@@ -148,7 +144,7 @@ impl World {
     }
 
     /// Something of a segment that peers bring is fetched from the origin, to compare.
-    fn check(&mut self, place: usize, segment: SegmentId) {
+    pub(super) fn check(&mut self, place: usize, segment: SegmentId) {
         let viewer = &mut self.viewers[place];
         let Entry::Vacant(entry) = viewer.checks.entry(segment) else { return };
         entry.insert(Check::default());
@@ -192,7 +188,6 @@ impl World {
             let swarm = self.viewers[place].swarm.as_ref();
             let remaining = swarm.and_then(|s| s.expecting(peer)).map_or(0, |e| e.remaining);
             if len > 0 && len <= remaining {
-                self.check(place, serve.segment);
                 self.input(place, Input::Received { peer, len });
             }
             if is_last {

@@ -148,17 +148,6 @@ impl World {
     fn input(&mut self, place: usize, input: Input) {
         let now = self.now();
         let Some(swarm) = &mut self.viewers[place].swarm else { return };
-        if std::env::var_os("CNT").is_some() {
-            let t = format!("{input:?}");
-            let k: String = match &input { Input::Heard { message, .. } => format!("H {}", format!("{message:?}").split([' ', '{', '(']).next().unwrap()), _ => t.split([' ', '{', '(']).next().unwrap().into() };
-            let k = if k == "Tick" { format!("Tick {:?}", swarm.deadline().map(|d| d.1)) } else { k };
-            use std::sync::Mutex; use std::collections::BTreeMap;
-            static C: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
-            let mut c = C.lock().unwrap();
-            *c.entry(k).or_default() += 1;
-            *c.entry("total".into()).or_default() += 1;
-            if c["total"] % 1_000_000 == 0 { eprintln!("{c:?}"); }
-        }
         swarm.handle(now, input);
         while let Some(output) = self.viewers[place].swarm.as_mut().and_then(|s| s.poll()) {
             self.obey(place, output);
@@ -201,22 +190,6 @@ impl World {
     }
 
     fn obey(&mut self, place: usize, output: Output) {
-        if self.plan.has_peers && let Ok(t) = std::env::var("SEG") {
-            let seg: u64 = t.parse().unwrap();
-            let text = format!("{output:?}");
-            let is_it = match &output { Output::Say { message: hlswarm::swarm::wire::Message::Announcement { .. } , ..} => false, _ => text.contains(&format!("SegmentId({seg})")) || text.contains(&format!("segment: {seg},")) || text.contains(&format!("({seg}, ")) };
-            if is_it {
-                let age = self.plan.published_us(seg).map_or(0.0, |p| (self.now_us as f64 - p as f64) / 1e6);
-                let to = match &output {
-                    Output::Say { peer, .. } | Output::Serve { peer, .. } => {
-                        let c = &self.conns[peer.0 as usize];
-                        c.places[usize::from(c.places[0] == place)] as i64
-                    }
-                    _ => -1,
-                };
-                eprintln!("{age:.3} v{place}(up {:.1}) -> {to} {text}", self.viewers[place].line.map_or(0., |l| l.up * 8.));
-            }
-        }
         match output {
             Output::Fetch { segment, from, end } => self.fetch(place, segment, from, end),
             Output::StopFetch { segment } => self.stop_fetch(place, segment),
@@ -225,8 +198,9 @@ impl World {
                 self.serve(place, peer, Serve::new(segment, request, from, end, &self.plan));
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
+            Output::Check { segment } => self.check(place, segment),
             Output::Verify { segment } => self.verify(place, segment),
-            Output::Drop { peer, reason } => { if std::env::var("DBG").is_ok() { eprintln!("D {} v{place} {reason:?}", self.now_us/10_000_000); } self.close(place, peer) }
+            Output::Drop { peer, .. } => self.close(place, peer),
             Output::Fail { .. } => self.report.failures += 1,
             Output::Discard { .. } => {}
         }

@@ -6,7 +6,7 @@
 //! a flow again.
 
 /// How often a flow that goes on is looked at.
-const LOOK_US: u64 = 300_000;
+const LOOK_US: u64 = 600_000;
 
 /// Index of a flow; used again once it has ended.
 pub type FlowId = usize;

@@ -40,8 +40,6 @@ pub struct Plan {
     pub film_segments: u64,
     /// Bytes each viewer keeps.
     pub cache_bytes: u64,
-    /// How far behind its newest segment a live playlist is served while there are peers.
-    pub live_delay_us: u64,
     /// How long is measured.
     pub measured_us: u64,
     /// Share of the viewers that give nothing.
@@ -85,7 +83,6 @@ impl Plan {
             segment_bytes: 2_500_000,
             film_segments: 600,
             cache_bytes: 256 << 20,
-            live_delay_us: 2 * SEGMENT_US,
             measured_us: measured_s * S,
             leechers: 0.0,
             is_poor: false,

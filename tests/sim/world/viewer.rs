@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use hlswarm::http::delay::Delays;
 use hlswarm::ids::{PeerId, PeerKey, SegmentId};
 use hlswarm::swarm::Swarm;
 
@@ -21,6 +22,8 @@ pub struct Viewer {
     /// Connections, open or coming about.
     pub conns: BTreeSet<usize>,
     pub fetches: BTreeMap<SegmentId, Fetch>,
+    /// How far behind the edge its player is kept.
+    pub delays: Option<Delays>,
     /// Segments of which something is compared with the origin's bytes.
     pub checks: BTreeMap<SegmentId, Check>,
     held: BTreeSet<SegmentId>,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use hlswarm::http::delay::{Delays, LiveDelay};
 use hlswarm::ids::{PeerId, PlayerId, SegmentId};
+use hlswarm::stream::Standing;
 use hlswarm::swarm::{Config, Input, Slot, Swarm};
 
 use super::World;
@@ -41,12 +43,10 @@ impl Plan {
         }
     }
 
-    /// Segments below that are in the playlist that a player is given then.
-    fn shown(&self, at_us: u64) -> u64 {
-        let delay_us = if self.has_peers && self.is_live() { self.live_delay_us } else { 0 };
+    /// Segments below that are in the playlist that a player is given then, held back by `delay`.
+    fn shown(&self, at_us: u64, delay: Duration) -> u64 {
         // Whole segments only: what is listed is listed as published.
-        self.edge(at_us + LIVE_FIRST * SEGMENT_US - delay_us)
-            - LIVE_FIRST * u64::from(self.is_live())
+        self.edge(at_us) - delay.as_micros() as u64 / SEGMENT_US
     }
 
     /// When a live segment was published.
@@ -125,15 +125,17 @@ impl World {
     /// The player reads its playlist: the swarm learns of what is new, the player a little later.
     pub(super) fn reload(&mut self, place: usize) {
         let edge = self.plan.edge(self.now_us);
-        let shown = self.plan.shown(self.now_us);
         let is_live = self.plan.is_live();
         let first = if is_live { edge.saturating_sub(LIVE_LISTED) } else { 0 };
         let duration = Duration::from_micros(SEGMENT_US);
         let slot = |id| Slot { id: SegmentId(id), duration, size: None };
         let segments = (first..edge).map(slot).collect();
         self.input(place, Input::Timeline { segments, is_live });
+        let delay = self.delay(place);
         let generation = self.viewers[place].generation;
         let player = &mut self.viewers[place].player;
+        // What was listed stays listed.
+        let shown = self.plan.shown(self.now_us, delay).max(player.shown);
         if player.shown == 0 && is_live {
             player.next = shown - BEHIND;
         }
@@ -144,6 +146,22 @@ impl World {
             self.queue.push(self.now_us + wait_us, Event::Reload { place, generation });
         }
         self.want(place);
+    }
+
+    /// How far behind the edge the player is kept: by the daemon's own rules.
+    fn delay(&mut self, place: usize) -> Duration {
+        let now = self.now();
+        let viewer = &mut self.viewers[place];
+        let Some(swarm) = viewer.swarm.as_ref().filter(|_| self.plan.is_live()) else {
+            return Duration::ZERO;
+        };
+        let peers = swarm.peers().count();
+        let buffered = swarm.buffered(PLAYER, now);
+        let standing = Standing { peers, is_meeting: swarm.is_meeting(now), buffered };
+        let key = (PLAYER, 0, String::new());
+        let target = Duration::from_micros(SEGMENT_US);
+        let delays = viewer.delays.get_or_insert_with(|| Delays::new(LiveDelay::Automatic));
+        delays.settle(&key, target, standing, now).delay
     }
 
     /// The player asks for its next segment, if there is one and it has room.
@@ -182,10 +200,6 @@ impl World {
             self.report.handed_bytes += self.plan.segment_bytes;
             self.report.stalled_us += late_us;
             self.report.stalls += u64::from(late_us > 0);
-            if late_us > 0 && std::env::var_os("DBG").is_some() {
-                let age = self.plan.published_us(segment.0).map_or(0.0, |p| (now_us as f64 - p as f64) / 1e6);
-                eprintln!("S {} v{place} up {:.1} stay {:.1} late {:.2} age {age:.1} seg {} t {:.1}", self.plan.has_peers, viewer.line.unwrap().up*8., (now_us-viewer.arrived_us) as f64/1e6, late_us as f64/1e6, segment.0, now_us as f64/1e6);
-            }
             if player.dry_us.is_none() {
                 self.report.startups_us.push(now_us - viewer.arrived_us);
             }

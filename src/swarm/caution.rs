@@ -1,0 +1,50 @@
+//! How much earlier than needed the origin is asked: learned from how close to due segments came.
+//!
+//! It neither knows what is due nor asks anybody. Driven by `arrive`.
+
+use std::time::Duration;
+
+/// A segment whole less than this before due was nearly late.
+const NEARLY_LATE: Duration = Duration::from_secs(1);
+/// What such a segment adds, beside half of what there is.
+const STEP: Duration = Duration::from_millis(500);
+/// Most that is added.
+const CAUTION_MAX: Duration = Duration::from_secs(6);
+/// What each segment in good time takes away.
+const RELIEF: Duration = Duration::from_millis(20);
+
+/// Time that is added to the margin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Caution(Duration);
+
+impl Caution {
+    /// A segment that a player waited for was whole so long before it was due.
+    pub(super) fn learn(&mut self, left: Duration) {
+        self.0 = if left < NEARLY_LATE {
+            (self.0 + STEP + self.0 / 2).min(CAUTION_MAX)
+        } else {
+            self.0.saturating_sub(RELIEF)
+        };
+    }
+
+    /// What to add.
+    pub(super) fn get(self) -> Duration {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_quickly_with_near_misses_and_is_forgotten_slowly() {
+        let mut caution = Caution::default();
+        caution.learn(Duration::from_secs(5));
+        assert_eq!(caution.get(), Duration::ZERO);
+        (0..20).for_each(|_| caution.learn(Duration::ZERO));
+        assert_eq!(caution.get(), CAUTION_MAX);
+        (0..100).for_each(|_| caution.learn(Duration::from_secs(5)));
+        assert_eq!(caution.get(), CAUTION_MAX - RELIEF * 100);
+    }
+}
