@@ -6,7 +6,7 @@ use crate::ids::{InfoHash, PeerId};
 use crate::metrics::Counters;
 use crate::origin::{FetchRequest, Origin, OriginConfig};
 use crate::playlist::{self, Definitions, Playlist};
-use crate::stream::{Budget, Pace};
+use crate::stream::{Budget, Pace, VerifyConfig};
 use crate::swarm;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 const STREAM: StreamId = StreamId(1);
 const SEGMENT: SegmentId = SegmentId(0);
@@ -34,6 +33,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         connector: None,
         trackers: Vec::new(),
         swarm: swarm::Config::default(),
+        verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
         peers_max: 0,
         linger: Duration::from_secs(60),
@@ -51,7 +51,12 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         live_delay_ms: AtomicU64::new(0),
         counters: Arc::default(),
     };
-    let life = Life { commands: mpsc::channel(1).1, meets_after: None, retire: Default::default() };
+    let life = Life {
+        commands: mpsc::channel(1).1,
+        playlist: url.clone(),
+        meets_after: None,
+        retire: Default::default(),
+    };
     let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
     (actor, inbox, cache)
 }

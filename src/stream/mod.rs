@@ -8,6 +8,7 @@ mod actor;
 mod arriving;
 mod budget;
 pub mod buffer;
+mod checking;
 mod continuity;
 mod detour;
 mod download;
@@ -23,6 +24,7 @@ mod registry;
 mod segments;
 mod shape;
 mod signalling;
+mod verifier;
 mod writer;
 
 use std::sync::Arc;
@@ -52,6 +54,7 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use verifier::VerifyConfig;
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -74,6 +77,8 @@ pub struct Parts {
     pub pace: Arc<Pace>,
     /// How the core decides.
     pub swarm: swarm::Config,
+    /// How it is proved that what peers send is the origin's.
+    pub verify: VerifyConfig,
     /// Connections to peers, for each stream.
     pub peers_max: usize,
     /// How long a stream is kept for its peers after its last player.

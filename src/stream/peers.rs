@@ -73,11 +73,13 @@ impl Actor {
         if is_near {
             self.feed(Input::Near { peer: key });
         }
+        self.look_for_proof();
     }
 
     pub(super) fn disconnect(&mut self, peer: PeerKey) {
         if let Some(link) = self.peers.remove(&peer) {
             link.close();
+            self.verifier.trust.forget(peer);
             self.feed(Input::Disconnected { peer });
         }
     }
@@ -114,7 +116,8 @@ impl Actor {
         if len <= expected.remaining {
             let buffer = self.arriving.buffer(expected.segment);
             buffer.append(expected.offset, bytes, false);
-            self.arriving.mark_peer_bytes(expected.segment);
+            let range = expected.offset..expected.offset + len;
+            self.arriving.add_share(expected.segment, peer, range);
         }
         self.feed(Input::Received { peer, len });
     }
