@@ -107,9 +107,9 @@ impl SegmentBuffer {
     }
 
     /// Appends bytes that belong at `at`. Those of a peer, and those of the origin behind them,
-    /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here already is
-    /// left out, and so is what would leave a gap or comes after the end: a source that was stopped
-    /// may send a little more.
+    /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here
+    /// already is left out, and so is what would leave a gap or comes after the end: a source that
+    /// was stopped may send a little more.
     pub fn append(&self, at: u64, mut bytes: Bytes, is_released: bool) {
         let mut state = self.lock();
         let known = usize::try_from(state.len.saturating_sub(at)).unwrap_or(usize::MAX);
