@@ -191,6 +191,7 @@ fn front(
         pace: Arc::new(Pace::new(config.p2p.upload_rate_max, config.p2p.upload_rate_on_lan)),
         swarm: core_config(config),
         peers_max: usize::try_from(config.p2p.peers_max).unwrap_or(usize::MAX),
+        bans: Arc::default(),
         linger: Duration::from_secs(config.p2p.linger_s),
         meter: meter.clone(),
         tasks: tasks.clone(),

@@ -17,14 +17,15 @@ use super::arriving::{self, Arriving};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
+use super::roster::Roster;
 use super::shape::Shapes;
-use super::signalling::{Opened, Report, Roster};
+use super::signalling::{Opened, Report};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
-use crate::swarm::{DropReason, Input, Output, Slot, Swarm};
+use crate::swarm::{Input, Output, Slot, Swarm};
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
 const EVENTS_MAX: usize = 64;
@@ -119,7 +120,7 @@ impl Actor {
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             }),
-            roster: Arc::new(Roster::new(parts.peers_max)),
+            roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
                 meter: meter.clone(),
@@ -157,6 +158,7 @@ impl Actor {
         let evictions = self.evictions.clone();
         let attention = self.attention.clone();
         let retire = self.retire.clone();
+        let mut banned = self.parts.bans.watch();
         loop {
             self.drain();
             let now = Instant::now();
@@ -177,6 +179,7 @@ impl Actor {
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
+                Ok(()) = banned.changed() => self.on_bans(),
                 () = tokio::time::sleep_until(wake) => self.feed(Input::Tick),
             }
         }
@@ -317,16 +320,7 @@ impl Actor {
                 }
                 Output::Verify { segment } => self.verify(segment),
                 Output::Drop { peer, reason } => {
-                    tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
-                    if let Some(link) = self.peers.remove(&peer) {
-                        if matches!(
-                            reason,
-                            DropReason::Protocol | DropReason::Overflow | DropReason::Polluted
-                        ) {
-                            self.roster.ban(link.id);
-                        }
-                        link.close();
-                    }
+                    self.drop_peer(peer, reason);
                 }
                 Output::Fail { segment } => self.arriving.fail(segment),
             }

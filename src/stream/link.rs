@@ -2,6 +2,7 @@
 //!
 //! The reader is here, the writer in `writer`. What to say and whom to serve is the actor's word.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -160,6 +161,11 @@ impl PeerLink {
     /// Closes the connection; a `Closed` event follows.
     pub fn close(&self) {
         self.cancel.cancel();
+    }
+
+    /// Where the peer is, as far as that is known.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.link.remote()
     }
 
     /// For statistics.

@@ -6,6 +6,7 @@
 
 mod actor;
 mod arriving;
+mod bans;
 mod budget;
 pub mod buffer;
 mod continuity;
@@ -20,6 +21,7 @@ mod part_places;
 mod peers;
 mod places;
 mod registry;
+mod roster;
 mod segments;
 mod shape;
 mod signalling;
@@ -42,6 +44,7 @@ use crate::rtc::Connector;
 use crate::swarm;
 use crate::tracker::session::TrackerSession;
 
+pub use bans::Bans;
 pub use budget::Budget;
 use buffer::Reader;
 pub use detour::Detour;
@@ -76,6 +79,8 @@ pub struct Parts {
     pub swarm: swarm::Config,
     /// Connections to peers, for each stream.
     pub peers_max: usize,
+    /// Who lied in any of them.
+    pub bans: Arc<Bans>,
     /// How long a stream is kept for its peers after its last player.
     pub linger: Duration,
     /// Counts for the daemon.

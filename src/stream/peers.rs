@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 
 use super::actor::Actor;
 use super::link::{LinkEvent, PeerLink};
-use super::signalling::{self, Admission, Opened, Report};
+use super::roster::Admission;
+use super::signalling::{self, Opened, Report};
 use crate::ids::{PeerKey, SegmentId};
-use crate::swarm::Input;
 use crate::swarm::wire::Message;
+use crate::swarm::{DropReason, Input};
 
 impl Actor {
     pub(super) fn meet_peers(
@@ -57,7 +58,8 @@ impl Actor {
     pub(super) fn on_opened(&mut self, opened: Opened) {
         let key = PeerKey(self.next_peer);
         self.next_peer += 1;
-        let admission = self.roster.admit(key, opened.peer, opened.meeting);
+        let remote = opened.link.remote();
+        let admission = self.roster.admit(key, opened.peer, remote, opened.meeting);
         if let Admission::Replace(older) = admission {
             self.disconnect(older);
         }
@@ -79,6 +81,32 @@ impl Actor {
         if let Some(link) = self.peers.remove(&peer) {
             link.close();
             self.feed(Input::Disconnected { peer });
+        }
+    }
+
+    /// The core has forgotten that peer; whoever lied is forgotten by nobody.
+    pub(super) fn drop_peer(&mut self, peer: PeerKey, reason: DropReason) {
+        tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
+        let Some(link) = self.peers.remove(&peer) else { return };
+        match reason {
+            DropReason::Polluted => self.parts.bans.ban(link.id, link.remote()),
+            DropReason::Protocol | DropReason::Overflow => self.parts.bans.ban_id(link.id),
+            DropReason::Strikes | DropReason::Crowded => {}
+        }
+        link.close();
+    }
+
+    /// Somebody was banned, perhaps for what it sent of another stream: whoever that is here goes,
+    /// with all that it sent and nobody has checked.
+    pub(super) fn on_bans(&mut self) {
+        let is_banned = |link: &PeerLink| self.parts.bans.has(link.id, link.remote());
+        let liars: Vec<_> =
+            self.peers.iter().filter(|(_, link)| is_banned(link)).map(|(key, _)| *key).collect();
+        for peer in liars {
+            if let Some(link) = self.peers.remove(&peer) {
+                link.close();
+            }
+            self.feed(Input::Banned { peer });
         }
     }
 

@@ -188,6 +188,12 @@ pub enum Input {
         /// Who sent the bad bytes, when that is certain; else all who contributed are suspect.
         peer: Option<PeerKey>,
     },
+    /// That peer lied, perhaps in another stream: it is dropped, and so is all it brought here that
+    /// was not checked.
+    Banned {
+        /// The connection.
+        peer: PeerKey,
+    },
     /// The cache let go of a held segment.
     Evicted {
         /// The segment.

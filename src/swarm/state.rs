@@ -103,6 +103,7 @@ impl Swarm {
             Input::Completed { segment, size } => self.completed(segment, size),
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
+            Input::Banned { peer } => self.banned(peer),
             Input::Evicted { segment } => {
                 self.have.remove(segment);
                 self.have.changed(self.now);
