@@ -18,6 +18,7 @@
 //! | [`ids`] | newtypes shared by all layers |
 //! | [`playlist`] | pure: URIs found and rewritten in place, timelines, identities, the URL codec |
 //! | [`swarm`] | pure: who brings which segment when, whom to serve; the wire codec |
+//! | [`verify`] | pure: how it is proved that what peers send is the origin's |
 //! | [`stream`] | a rendition's actor, buffers that players read from, the registry of streams |
 //! | [`cache`] | whole segments in memory, least recently used out first |
 //! | [`origin`] | the upstream HTTP server: redirects, retries, resuming (alone uses reqwest) |
@@ -81,3 +82,4 @@ pub mod shutdown;
 pub mod stream;
 pub mod swarm;
 pub mod tracker;
+pub mod verify;
