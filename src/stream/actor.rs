@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arriving::{self, Arriving};
+use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
@@ -46,6 +47,7 @@ pub struct Actor {
     pub(super) shapes: Shapes,
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
+    pub(super) claims: Claims,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -79,6 +81,7 @@ pub struct Inbox {
     links: mpsc::Receiver<LinkEvent>,
     opened: mpsc::Receiver<Opened>,
     reports: mpsc::Receiver<(usize, Report)>,
+    hashed: mpsc::Receiver<Hashed>,
 }
 
 impl Actor {
@@ -98,6 +101,7 @@ impl Actor {
         let (link_events, links) = mpsc::channel(EVENTS_MAX);
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
+        let (claims, hashed) = Claims::new();
         let hurry = watch::Sender::new(false);
         let mut seed = [0; 8];
         if crate::ids::fill_random(&mut seed).is_err() {
@@ -120,6 +124,7 @@ impl Actor {
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             }),
+            claims,
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -149,7 +154,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports })
+        (actor, Inbox { commands, downloads, links, opened, reports, hashed })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -177,6 +182,7 @@ impl Actor {
                 Some(event) = inbox.links.recv() => self.on_link(event),
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
+                Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
                 Ok(()) = banned.changed() => self.on_bans(),
@@ -303,7 +309,7 @@ impl Actor {
     }
 
     /// Carries out everything the core has decided.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(output) = self.swarm.poll() {
             match output {
                 Output::Fetch { segment, .. } => self.fetch(segment),

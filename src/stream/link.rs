@@ -133,8 +133,12 @@ impl PeerLink {
         Self { id, link, outbox, slot, traffic, cancel }
     }
 
-    /// Sends a command; a peer that takes nothing any more is closed.
+    /// Sends a command, unless the peer would not understand it; one that takes nothing any more
+    /// is closed.
     pub fn say(&self, message: &Message) {
+        if message.is_for_kin() && !self.id.is_kin() {
+            return;
+        }
         if matches!(message, Message::Request { .. }) {
             self.traffic.ask();
         }

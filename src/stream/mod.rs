@@ -9,6 +9,7 @@ mod arriving;
 mod bans;
 mod budget;
 pub mod buffer;
+mod claims;
 mod continuity;
 mod detour;
 mod download;

@@ -75,6 +75,9 @@ impl Actor {
         if is_near {
             self.feed(Input::Near { peer: key });
         }
+        // Behind the announcement of the segments that they are of.
+        self.drain();
+        self.say_hashes(key);
     }
 
     pub(super) fn disconnect(&mut self, peer: PeerKey) {
@@ -115,7 +118,9 @@ impl Actor {
             LinkEvent::Heard(peer, message) => {
                 let base = self.wire_base;
                 let translated = message.map_segments(|wire| wire.checked_add(base));
-                if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
+                if let Some(Message::Hash { segment, sha256, is_from_origin: true }) = translated {
+                    self.on_claim(peer, SegmentId(segment), sha256);
+                } else if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
                     let is_head = matches!(message, Message::Data { .. });
                     self.feed(Input::Heard { peer, message });
                     if let Some(expected) = self.swarm.expecting(peer).filter(|_| is_head) {

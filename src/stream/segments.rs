@@ -17,6 +17,7 @@ use crate::cache::Segment;
 use crate::ids::SegmentId;
 use crate::origin::{FetchRequest, Wanted};
 use crate::swarm::Input;
+use crate::verify::digest::sha256;
 
 impl Actor {
     pub(super) fn on_download(&mut self, event: DownloadEvent) {
@@ -44,7 +45,11 @@ impl Actor {
         let buffer = self.arriving.buffer(segment);
         let from_peers = self.arriving.has_peer_bytes(segment);
         let shape = self.shape(segment);
-        if from_peers && !buffer.contents().is_some_and(|bytes| shape.fits(&bytes)) {
+        let agreed = self.claims.agreed(segment);
+        let is_right = |bytes: Bytes| {
+            shape.fits(&bytes) && agreed.is_none_or(|agreed| sha256(&bytes) == agreed)
+        };
+        if from_peers && !buffer.contents().is_some_and(is_right) {
             self.reject(segment);
             return;
         }
@@ -73,8 +78,11 @@ impl Actor {
                 self.shapes.learn(&bytes, known.is_encrypted);
             }
             let is_unseen = AtomicBool::new(source == Source::Peers && !is_read);
-            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen });
+            let kept = Arc::new(Segment { bytes: bytes.clone(), content_type, headers, is_unseen });
             is_held = self.parts.cache.insert(self.profile.id, segment, kept);
+            if is_held {
+                self.hash(segment, bytes, !from_peers);
+            }
         }
         self.feed(Input::Completed { segment, size });
         if !is_held {
