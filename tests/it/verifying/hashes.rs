@@ -69,3 +69,22 @@ async fn what_members_in_two_networks_agree_on_is_taken_from_anybody() {
     assert_eq!(scene.expect_from(1, &mut peers[2], |_| truth.clone()).await, FROM_PEERS);
     assert_eq!(scene.rejected().await, 0);
 }
+
+#[tokio::test]
+async fn a_flood_of_hashes_neither_stops_playback_nor_counts_for_more_than_one_voice() {
+    let members = [(KIN, "127.0.0.2"), (STRANGER, "127.0.0.3")];
+    let (scene, mut peers) = Scene::set(2, &members).await;
+    let [kin, stranger] = &mut peers[..] else { panic!("two peers") };
+    let truth = scene.film.segments[1].clone();
+    for n in 0..20_000_u64 {
+        // Segments that are, that may be soon, and that will never be; the last word is a lie.
+        let segment = [1, 1 + n % 60, n << 30][n as usize % 3];
+        let sha256 = [n as u8; 32];
+        kin.say(&Message::Hash { segment, sha256, is_from_origin: n % 2 == 0 }).await;
+    }
+    kin.is_heard(|_| {}).await;
+    stranger.announce(&[1]).await;
+    scene.expect(0).await;
+    assert_eq!(scene.expect_from(1, stranger, |_| truth.clone()).await, FROM_PEERS);
+    scene.left(2).await;
+}

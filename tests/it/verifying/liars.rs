@@ -1,6 +1,7 @@
 //! Members that lie: the player gets the origin's bytes, the liar is gone, the others are not.
 
 use super::scene::{FROM_PEERS, PACKETS, Scene, claim};
+use crate::resource::Resource;
 use crate::sharing::test_peer::{STRANGER, Said, TestPeer, Waiting};
 use crate::sharing::world::{Film, PACKET, has_any, transport_stream};
 use bytes::Bytes;
@@ -104,4 +105,30 @@ async fn a_banned_member_is_not_answered_and_its_neighbour_is() {
     assert!(matches!(other.hear().await, Some(Said::Message(_))), "a neighbour is welcome");
     assert!(!calling.is_finished(), "the liar is not");
     calling.abort();
+}
+
+#[tokio::test]
+async fn a_liar_loses_its_connections_in_every_stream_of_the_daemon() {
+    let (scene, mut peers) = Scene::set(2, &[(LIAR, "127.0.0.2")]).await;
+    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n".to_owned();
+    for number in 0..2 {
+        text.push_str(&format!("#EXTINF:2,\nother-{number}.ts\n"));
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    scene.origin.put("/film/other.m3u8", Resource::playlist(&text));
+    let other = scene.origin.url("/film/other.m3u8");
+    let tracker = scene.tracker.url();
+    let same = Waiting::join_as(LIAR, "127.0.0.2", &tracker, &other).await;
+    let neighbour = Waiting::join_as(STRANGER, "127.0.0.2", &tracker, &other).await;
+    scene.player.timeline(&other).await;
+    let (mut same, mut neighbour) = tokio::join!(same.meet(), neighbour.meet());
+    scene.left(3).await;
+    let garbage = Bytes::from(vec![0x55; PACKETS * PACKET]);
+    peers[0].announce(&[1]).await;
+    scene.expect(0).await;
+    assert_eq!(scene.expect_from(1, &mut peers[0], |_| garbage.clone()).await, FROM_ORIGIN);
+    dropped(&mut peers[0]).await;
+    dropped(&mut same).await;
+    scene.left(1).await;
+    neighbour.is_heard(|_| {}).await;
 }
