@@ -192,6 +192,7 @@ fn front(
         swarm: core_config(config),
         verify: VerifyConfig { mode: config.p2p.verify, lists: config.p2p.hash_lists.clone() },
         peers_max: usize::try_from(config.p2p.peers_max).unwrap_or(usize::MAX),
+        bans: Arc::default(),
         linger: Duration::from_secs(config.p2p.linger_s),
         meter: meter.clone(),
         tasks: tasks.clone(),

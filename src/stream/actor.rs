@@ -15,18 +15,20 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::arriving::{self, Arriving};
+use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
+use super::roster::Roster;
 use super::shape::Shapes;
-use super::signalling::{Opened, Report, Roster};
+use super::signalling::{Opened, Report};
 use super::verifier::{self, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
-use crate::swarm::{DropReason, Input, Output, Slot, Swarm};
+use crate::swarm::{Input, Output, Slot, Swarm};
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
 const EVENTS_MAX: usize = 64;
@@ -48,6 +50,7 @@ pub struct Actor {
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
     pub(super) verifier: Verifier,
+    pub(super) claims: Claims,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -84,6 +87,7 @@ pub struct Inbox {
     opened: mpsc::Receiver<Opened>,
     reports: mpsc::Receiver<(usize, Report)>,
     verdicts: mpsc::Receiver<Verdict>,
+    hashed: mpsc::Receiver<Hashed>,
 }
 
 impl Actor {
@@ -104,16 +108,9 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (verdict_sender, verdicts) = mpsc::channel(EVENTS_MAX);
+        let (claims, hashed) = Claims::new();
         let hurry = watch::Sender::new(false);
-        let verifier = verifier::Context {
-            config: parts.verify.clone(),
-            playlist,
-            origin: parts.origin.counting(meter.clone()),
-            meter: meter.clone(),
-            events: verdict_sender,
-            tasks: parts.tasks.clone(),
-            cancel: cancel.clone(),
-        };
+        let context = verifier::Context::of(&parts, playlist, &meter, verdict_sender, &cancel);
         let mut actor = Self {
             swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
             wire_base: timeline.wire_base(),
@@ -126,8 +123,9 @@ impl Actor {
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             }),
-            verifier: Verifier::new(verifier),
-            roster: Arc::new(Roster::new(parts.peers_max)),
+            verifier: Verifier::new(context),
+            claims,
+            roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
                 meter: meter.clone(),
@@ -156,7 +154,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports, verdicts })
+        (actor, Inbox { commands, downloads, links, opened, reports, verdicts, hashed })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -166,6 +164,7 @@ impl Actor {
         let attention = self.attention.clone();
         let retire = self.retire.clone();
         self.decide_to_take();
+        let mut banned = self.parts.bans.watch();
         loop {
             self.drain();
             let now = Instant::now();
@@ -185,8 +184,10 @@ impl Actor {
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
                 Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
+                Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
+                Ok(()) = banned.changed() => self.on_bans(),
                 () = tokio::time::sleep_until(wake) => self.feed(Input::Tick),
             }
         }
@@ -311,7 +312,7 @@ impl Actor {
     }
 
     /// Carries out everything the core has decided.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(output) = self.swarm.poll() {
             match output {
                 Output::Fetch { segment, .. } => self.fetch(segment),
@@ -328,17 +329,7 @@ impl Actor {
                 }
                 Output::Verify { segment } => self.verify(segment),
                 Output::Drop { peer, reason } => {
-                    tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
-                    if let Some(link) = self.peers.remove(&peer) {
-                        if matches!(
-                            reason,
-                            DropReason::Protocol | DropReason::Overflow | DropReason::Polluted
-                        ) {
-                            self.roster.ban(link.id);
-                        }
-                        link.close();
-                    }
-                    self.verifier.trust.forget(peer);
+                    self.drop_peer(peer, reason);
                 }
                 Output::Fail { segment } => self.arriving.fail(segment),
             }

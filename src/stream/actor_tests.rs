@@ -36,6 +36,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
         peers_max: 0,
+        bans: Arc::default(),
         linger: Duration::from_secs(60),
         meter: Meter::of_daemon(Arc::<Counters>::default()),
         tasks: TaskTracker::new(),

@@ -103,12 +103,6 @@ impl Arriving {
         self.segments.get(&segment).map_or(&[], |entry| &entry.shares)
     }
 
-    /// Segments with bytes of that peer that nothing has proved yet.
-    pub fn suspects(&self, peer: PeerKey) -> Vec<SegmentId> {
-        let has = |entry: &Entry| entry.shares.iter().any(|share| share.peer == peer);
-        self.segments.iter().filter(|(_, entry)| has(entry)).map(|(id, _)| *id).collect()
-    }
-
     /// A check has begun.
     pub fn set_check(&mut self, segment: SegmentId, check: (u64, CancellationToken)) {
         self.entry(segment).check = Some(check);

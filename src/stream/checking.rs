@@ -43,7 +43,7 @@ impl Actor {
             list: self.manners.request(self.verifier.list_url()),
             rhythm: self.rhythm(),
             detour: self.arriving.detour(),
-            agreed: None,
+            agreed: self.claims.agreed(segment),
         };
         let check = self.verifier.begin(evidence);
         self.arriving.set_check(segment, check);
@@ -66,9 +66,14 @@ impl Actor {
         match outcome {
             Outcome::Proved(len, by) => {
                 for peer in self.arriving.prove(segment, len) {
-                    self.verifier.trust.agreed(peer);
+                    if self.peers.contains_key(&peer) {
+                        self.verifier.trust.agreed(peer);
+                    }
                 }
                 self.count(by);
+                if self.arriving.shares(segment).is_empty() {
+                    self.feed(Input::Proved { segment });
+                }
                 self.resume(segment);
             }
             Outcome::Later => self.resume(segment),

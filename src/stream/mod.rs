@@ -6,9 +6,11 @@
 
 mod actor;
 mod arriving;
+mod bans;
 mod budget;
 pub mod buffer;
 mod checking;
+mod claims;
 mod continuity;
 mod detour;
 mod download;
@@ -21,6 +23,7 @@ mod part_places;
 mod peers;
 mod places;
 mod registry;
+mod roster;
 mod segments;
 mod shape;
 mod signalling;
@@ -44,6 +47,7 @@ use crate::rtc::Connector;
 use crate::swarm;
 use crate::tracker::session::TrackerSession;
 
+pub use bans::Bans;
 pub use budget::Budget;
 use buffer::Reader;
 pub use detour::Detour;
@@ -81,6 +85,8 @@ pub struct Parts {
     pub verify: VerifyConfig,
     /// Connections to peers, for each stream.
     pub peers_max: usize,
+    /// Who lied in any of them.
+    pub bans: Arc<Bans>,
     /// How long a stream is kept for its peers after its last player.
     pub linger: Duration,
     /// Counts for the daemon.

@@ -86,8 +86,11 @@ impl Actor {
                 self.shapes.learn(&bytes, known.is_encrypted);
             }
             let is_unseen = AtomicBool::new(source == Source::Peers && !is_read);
-            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen });
+            let kept = Arc::new(Segment { bytes: bytes.clone(), content_type, headers, is_unseen });
             is_held = self.parts.cache.insert(self.profile.id, segment, kept);
+            if is_held {
+                self.hash(segment, bytes, source == Source::Origin);
+            }
         }
         self.feed(Input::Completed { segment, size });
         if !is_held {
@@ -103,9 +106,6 @@ impl Actor {
         self.arriving.stop_fetch(segment);
         self.arriving.discard(segment);
         self.feed(Input::Rejected { segment, peer: culprit });
-        for other in culprit.map(|peer| self.arriving.suspects(peer)).unwrap_or_default() {
-            self.give_up_on_peers(other);
-        }
     }
 
     /// What peers sent of a segment cannot be proved.

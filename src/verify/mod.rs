@@ -1,10 +1,11 @@
 //! How it is proved that the bytes peers sent are the origin's.
 //!
-//! Pure: what the publisher's hash list and the origin's header fields say, which proof counts
-//! ([`ladder`]), and which slices of a segment are asked of the origin again to compare
-//! ([`trust`]). It fetches, holds and compares nothing itself: the stream's verifier does, and the
-//! simulated world counts what it would cost.
+//! Pure: what the publisher's hash list and the origin's header fields say, what members of
+//! different networks [agree](agreement) on, which proof counts ([`ladder`]), and which slices of
+//! a segment are asked of the origin again to compare ([`trust`]). It fetches, holds and compares
+//! nothing itself: the stream's verifier does, and the simulated world counts what it would cost.
 
+pub mod agreement;
 pub mod digest;
 pub mod hash_list;
 pub mod ladder;

@@ -1,5 +1,9 @@
-//! Right bytes only: what proves peers' segments, what that costs, and who lies in vain.
+//! Right bytes only: what proves peers' segments, what that costs, who lies in vain, and what a
+//! player gets all the same.
 
+mod hashes;
 mod ladder;
+mod liars;
 mod proofs;
+mod scene;
 mod stage;
