@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::arriving::{self, Arriving};
 use super::claims::{Claims, Hashed};
@@ -21,6 +22,7 @@ use super::manners::Manners;
 use super::roster::Roster;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
+use super::verifier::{self, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
@@ -48,6 +50,7 @@ pub struct Actor {
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
     pub(super) claims: Claims,
+    pub(super) verifier: Verifier,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -68,6 +71,8 @@ pub struct Actor {
 pub struct Life {
     /// Where it is told what to do.
     pub commands: mpsc::Receiver<Command>,
+    /// The media playlist, as the player asked for it.
+    pub playlist: Url,
     /// After how long it joins the swarm; `None`: never.
     pub meets_after: Option<Duration>,
     /// Asks it to end as soon as nobody reads.
@@ -82,6 +87,7 @@ pub struct Inbox {
     opened: mpsc::Receiver<Opened>,
     reports: mpsc::Receiver<(usize, Report)>,
     hashed: mpsc::Receiver<Hashed>,
+    verdicts: mpsc::Receiver<Verdict>,
 }
 
 impl Actor {
@@ -92,7 +98,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, meets_after, retire } = life;
+        let Life { commands, playlist, meets_after, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -102,18 +108,10 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
+        let (verifier, verdicts) = verifier(&parts, playlist, &meter, &cancel);
         let hurry = watch::Sender::new(false);
-        let mut seed = [0; 8];
-        if crate::ids::fill_random(&mut seed).is_err() {
-            tracing::warn!("no random source: choices between peers are predictable");
-        }
         let mut actor = Self {
-            swarm: Swarm::new(
-                parts.swarm.clone(),
-                parts.me,
-                u64::from_le_bytes(seed),
-                now.into_std(),
-            ),
+            swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
             wire_base: timeline.wire_base(),
             arriving: Arriving::new(arriving::Context {
                 budget: parts.budget.clone(),
@@ -125,6 +123,7 @@ impl Actor {
                 cancel: cancel.clone(),
             }),
             claims,
+            verifier,
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -154,7 +153,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports, hashed })
+        (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -164,6 +163,7 @@ impl Actor {
         let attention = self.attention.clone();
         let retire = self.retire.clone();
         let mut banned = self.parts.bans.watch();
+        self.decide_to_take();
         loop {
             self.drain();
             let now = Instant::now();
@@ -183,6 +183,7 @@ impl Actor {
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
                 Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
+                Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
                 Ok(()) = banned.changed() => self.on_bans(),
@@ -268,6 +269,7 @@ impl Actor {
         };
         self.manners = Manners::of(&request);
         self.arriving.set_request(segment, request);
+        self.look_for_proof();
         self.arriving.set_detour(detour);
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.
@@ -335,6 +337,34 @@ impl Actor {
         self.hurry
             .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
+}
+
+/// The checks of a stream, and where their verdicts come from.
+fn verifier(
+    parts: &Parts,
+    playlist: Url,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> (Verifier, mpsc::Receiver<Verdict>) {
+    let (events, verdicts) = mpsc::channel(EVENTS_MAX);
+    let context = verifier::Context {
+        config: parts.verify.clone(),
+        playlist,
+        origin: parts.origin.counting(meter.clone()),
+        meter: meter.clone(),
+        events,
+        tasks: parts.tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    (Verifier::new(context), verdicts)
+}
+
+fn seed() -> u64 {
+    let mut seed = [0; 8];
+    if crate::ids::fill_random(&mut seed).is_err() {
+        tracing::warn!("no random source: choices between peers are predictable");
+    }
+    u64::from_le_bytes(seed)
 }
 
 #[cfg(test)]

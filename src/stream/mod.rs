@@ -9,6 +9,7 @@ mod arriving;
 mod bans;
 mod budget;
 pub mod buffer;
+mod checking;
 mod claims;
 mod continuity;
 mod detour;
@@ -26,6 +27,7 @@ mod roster;
 mod segments;
 mod shape;
 mod signalling;
+mod verifier;
 mod writer;
 
 use std::sync::Arc;
@@ -56,6 +58,7 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use verifier::VerifyConfig;
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -78,6 +81,8 @@ pub struct Parts {
     pub pace: Arc<Pace>,
     /// How the core decides.
     pub swarm: swarm::Config,
+    /// How it is proved that what peers send is the origin's.
+    pub verify: VerifyConfig,
     /// Connections to peers, for each stream.
     pub peers_max: usize,
     /// Who lied in any of them.

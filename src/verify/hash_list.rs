@@ -7,8 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Deserialize;
 use thiserror::Error;
+use url::Url;
 
 use super::{Sha256, unhex};
 use crate::ids::ByteRange;
@@ -19,6 +23,15 @@ pub const FILE_NAME: &str = "segments-sha256.json";
 pub const LIST_BYTES_MAX: usize = 8 << 20;
 /// Most hashes in a list.
 pub const HASHES_MAX: usize = 100_000;
+
+/// Where the list of some playlists is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPlace {
+    /// How the URLs of those playlists begin.
+    playlists: Url,
+    /// The list.
+    list: Url,
+}
 
 /// The hashes of a stream's segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +65,48 @@ pub enum NotAHashList {
     /// It is not JSON, or says something other than files and hashes.
     #[error("not a hash list: it has to name files, and ranges of them, with a SHA-256 each")]
     Malformed,
+}
+
+impl FromStr for ListPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let cuts = ["=http://", "=https://"].into_iter().filter_map(|cut| text.find(cut));
+        let (playlists, list) = text.split_at(cuts.min().ok_or(())?);
+        let http = |text: &str| {
+            let url = Url::parse(text).map_err(|_| ())?;
+            let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+            is_http.then_some(url).ok_or(())
+        };
+        Ok(Self { playlists: http(playlists)?, list: http(&list[1..])? })
+    }
+}
+
+impl fmt::Display for ListPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.playlists, self.list)
+    }
+}
+
+impl ListPlace {
+    /// The same as it may be shown to anybody.
+    pub fn masked(&self) -> Self {
+        let masked = |url: &Url| crate::redact::url(url).parse().unwrap_or_else(|_| url.clone());
+        Self { playlists: masked(&self.playlists), list: masked(&self.list) }
+    }
+}
+
+/// Where the list of a playlist is: as configured, the longest beginning first, else beside it,
+/// with the playlist's own query, which may hold what the origin wants to see.
+pub fn place(configured: &[ListPlace], playlist: &Url) -> Url {
+    let fits = |place: &&ListPlace| playlist.as_str().starts_with(place.playlists.as_str());
+    let longest = |place: &&ListPlace| place.playlists.as_str().len();
+    if let Some(place) = configured.iter().filter(fits).max_by_key(longest) {
+        return place.list.clone();
+    }
+    let mut beside = playlist.join(FILE_NAME).unwrap_or_else(|_| playlist.clone());
+    beside.set_query(playlist.query());
+    beside
 }
 
 impl HashList {
@@ -138,6 +193,26 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(list.find(path, range), None, "{path} {range:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_where_the_settings_say_or_beside_the_playlist() {
+        let places =
+            ["https://a.test/live/=https://b.test/l.json?t=1", "https://a.test/=http://c.test/"];
+        let places = places.map(|text| text.parse::<ListPlace>().unwrap());
+        for (playlist, list) in [
+            ("https://a.test/live/1/index.m3u8", "https://b.test/l.json?t=1"),
+            ("https://a.test/film/index.m3u8", "http://c.test/"),
+            ("http://a.test/f/index.m3u8?t=1", "http://a.test/f/segments-sha256.json?t=1"),
+        ] {
+            let playlist = playlist.parse().unwrap();
+            assert_eq!(place(&places, &playlist).as_str(), list);
+        }
+        assert_eq!(places[0].to_string().parse(), Ok(places[0].clone()));
+        assert!(!places[0].masked().to_string().contains("t=1"));
+        for wrong in ["", "https://a.test/", "=https://b.test/", "ftp://a.test/=https://b.test/"] {
+            assert_eq!(wrong.parse::<ListPlace>(), Err(()), "{wrong}");
         }
     }
 
