@@ -49,8 +49,8 @@ pub struct Actor {
     pub(super) shapes: Shapes,
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
-    pub(super) verifier: Verifier,
     pub(super) claims: Claims,
+    pub(super) verifier: Verifier,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -86,8 +86,8 @@ pub struct Inbox {
     links: mpsc::Receiver<LinkEvent>,
     opened: mpsc::Receiver<Opened>,
     reports: mpsc::Receiver<(usize, Report)>,
-    verdicts: mpsc::Receiver<Verdict>,
     hashed: mpsc::Receiver<Hashed>,
+    verdicts: mpsc::Receiver<Verdict>,
 }
 
 impl Actor {
@@ -107,10 +107,9 @@ impl Actor {
         let (link_events, links) = mpsc::channel(EVENTS_MAX);
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
-        let (verdict_sender, verdicts) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
+        let (verifier, verdicts) = verifier(&parts, playlist, &meter, &cancel);
         let hurry = watch::Sender::new(false);
-        let context = verifier::Context::of(&parts, playlist, &meter, verdict_sender, &cancel);
         let mut actor = Self {
             swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
             wire_base: timeline.wire_base(),
@@ -123,8 +122,8 @@ impl Actor {
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             }),
-            verifier: Verifier::new(context),
             claims,
+            verifier,
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -154,7 +153,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports, verdicts, hashed })
+        (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -163,8 +162,8 @@ impl Actor {
         let evictions = self.evictions.clone();
         let attention = self.attention.clone();
         let retire = self.retire.clone();
-        self.decide_to_take();
         let mut banned = self.parts.bans.watch();
+        self.decide_to_take();
         loop {
             self.drain();
             let now = Instant::now();
@@ -183,8 +182,8 @@ impl Actor {
                 Some(event) = inbox.links.recv() => self.on_link(event),
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
-                Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
                 Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
+                Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
                 Ok(()) = banned.changed() => self.on_bans(),
@@ -338,6 +337,26 @@ impl Actor {
         self.hurry
             .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
+}
+
+/// The checks of a stream, and where their verdicts come from.
+fn verifier(
+    parts: &Parts,
+    playlist: Url,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> (Verifier, mpsc::Receiver<Verdict>) {
+    let (events, verdicts) = mpsc::channel(EVENTS_MAX);
+    let context = verifier::Context {
+        config: parts.verify.clone(),
+        playlist,
+        origin: parts.origin.counting(meter.clone()),
+        meter: meter.clone(),
+        events,
+        tasks: parts.tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    (Verifier::new(context), verdicts)
 }
 
 fn seed() -> u64 {

@@ -58,6 +58,8 @@ struct Entry {
     download: Option<(u64, CancellationToken)>,
     /// What peers sent and nothing has proved yet.
     shares: Vec<Share>,
+    /// Peers brought some of what is here, proved or not.
+    has_peer_bytes: bool,
     /// The check under way.
     check: Option<(u64, CancellationToken)>,
     /// Every byte is here.
@@ -90,7 +92,9 @@ impl Arriving {
 
     /// A peer's bytes were put there.
     pub fn add_share(&mut self, segment: SegmentId, peer: PeerKey, bytes: Range<u64>) {
-        let shares = &mut self.entry(segment).shares;
+        let entry = self.entry(segment);
+        entry.has_peer_bytes = true;
+        let shares = &mut entry.shares;
         let before = shares.iter_mut().find(|s| s.peer == peer && s.bytes.end == bytes.start);
         match before {
             Some(share) => share.bytes.end = bytes.end,
@@ -101,6 +105,17 @@ impl Arriving {
     /// What peers sent of it and nothing has proved yet.
     pub fn shares(&self, segment: SegmentId) -> &[Share] {
         self.segments.get(&segment).map_or(&[], |entry| &entry.shares)
+    }
+
+    /// Whether peers brought any of what is here, proved or not.
+    pub fn has_peer_bytes(&self, segment: SegmentId) -> bool {
+        self.segments.get(&segment).is_some_and(|entry| entry.has_peer_bytes)
+    }
+
+    /// Segments with bytes of that peer that nothing has proved yet.
+    pub fn suspects(&self, peer: PeerKey) -> Vec<SegmentId> {
+        let has = |entry: &Entry| entry.shares.iter().any(|share| share.peer == peer);
+        self.segments.iter().filter(|(_, entry)| has(entry)).map(|(id, _)| *id).collect()
     }
 
     /// A check has begun.
@@ -237,6 +252,7 @@ impl Arriving {
         let Some(entry) = self.segments.get_mut(&segment) else { return };
         entry.claimed = None;
         entry.shares.clear();
+        entry.has_peer_bytes = false;
         entry.is_whole = false;
         entry.end_check();
         if !entry.buffer.reset() {
@@ -296,6 +312,7 @@ impl Arriving {
             request: None,
             download: None,
             shares: Vec::new(),
+            has_peer_bytes: false,
             check: None,
             is_whole: false,
             claimed: None,

@@ -71,9 +71,6 @@ impl Actor {
                     }
                 }
                 self.count(by);
-                if self.arriving.shares(segment).is_empty() {
-                    self.feed(Input::Proved { segment });
-                }
                 self.resume(segment);
             }
             Outcome::Later => self.resume(segment),

@@ -89,30 +89,37 @@ impl Actor {
         }
     }
 
-    /// The core has forgotten that peer; whoever lied is forgotten by nobody.
+    /// The core has forgotten that peer; what it did is not forgotten, if it lied.
     pub(super) fn drop_peer(&mut self, peer: PeerKey, reason: DropReason) {
         tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
         self.verifier.trust.forget(peer);
         let Some(link) = self.peers.remove(&peer) else { return };
         match reason {
-            DropReason::Polluted => self.parts.bans.ban(link.id, link.remote()),
+            DropReason::Polluted => {
+                self.parts.bans.ban(link.id, link.remote());
+                self.throw_away_all(peer);
+            }
             DropReason::Protocol | DropReason::Overflow => self.parts.bans.ban_id(link.id),
             DropReason::Strikes | DropReason::Crowded => {}
         }
         link.close();
     }
 
-    /// Somebody was banned, perhaps for what it sent of another stream: whoever that is here goes,
-    /// with all that it sent and nobody has checked.
+    /// Somebody was banned, perhaps for what it sent of another stream: whoever that is here goes.
     pub(super) fn on_bans(&mut self) {
         let is_banned = |link: &PeerLink| self.parts.bans.has(link.id, link.remote());
         let liars: Vec<_> =
             self.peers.iter().filter(|(_, link)| is_banned(link)).map(|(key, _)| *key).collect();
         for peer in liars {
-            if let Some(link) = self.peers.remove(&peer) {
-                link.close();
-            }
-            self.feed(Input::Banned { peer });
+            self.disconnect(peer);
+            self.throw_away_all(peer);
+        }
+    }
+
+    /// What a liar sent is not worth a check: all of it that is not proved yet goes.
+    fn throw_away_all(&mut self, peer: PeerKey) {
+        for segment in self.arriving.suspects(peer) {
+            self.give_up_on_peers(segment);
         }
     }
 

@@ -75,6 +75,7 @@ impl Actor {
         });
         let Some(Head { content_type, source, headers, .. }) = buffer.head() else { return };
         let is_read = buffer.has_readers();
+        let is_from_origin = !self.arriving.has_peer_bytes(segment);
         let whole = buffer.complete();
         self.arriving.finish(segment);
         let mut is_held = false;
@@ -89,7 +90,7 @@ impl Actor {
             let kept = Arc::new(Segment { bytes: bytes.clone(), content_type, headers, is_unseen });
             is_held = self.parts.cache.insert(self.profile.id, segment, kept);
             if is_held {
-                self.hash(segment, bytes, source == Source::Origin);
+                self.hash(segment, bytes, is_from_origin);
             }
         }
         self.feed(Input::Completed { segment, size });

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::Parts;
 use super::buffer::SegmentBuffer;
 use super::detour::Detour;
 use crate::ids::{PeerKey, SegmentId};
@@ -126,27 +125,6 @@ pub struct Verifier {
     has_looked: bool,
     /// What the core was told last of whether to ask peers.
     takes: bool,
-}
-
-impl Context {
-    /// Of a stream of the daemon.
-    pub fn of(
-        parts: &Parts,
-        playlist: Url,
-        meter: &Meter,
-        events: mpsc::Sender<Verdict>,
-        cancel: &CancellationToken,
-    ) -> Self {
-        Self {
-            config: parts.verify.clone(),
-            playlist,
-            origin: parts.origin.counting(meter.clone()),
-            meter: meter.clone(),
-            events,
-            tasks: parts.tasks.clone(),
-            cancel: cancel.clone(),
-        }
-    }
 }
 
 impl Verifier {

@@ -73,7 +73,12 @@ impl Swarm {
                 Source::Peer(peer) => self.cancel(peer),
                 Source::Waiting | Source::Verifying => {}
             }
-            self.thank(&transfer.contributors);
+            for peer in &transfer.contributors {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.strikes = 0;
+                    peer.given += 1;
+                }
+            }
         }
         self.window.learn_size(segment, size);
         self.have.insert(segment, size);
@@ -106,70 +111,33 @@ impl Swarm {
         self.thrown_away(segment, peer);
     }
 
-    /// What peers sent is right, and the origin is sending the rest.
-    pub(super) fn proved(&mut self, segment: SegmentId) {
-        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
-        let contributors = std::mem::take(&mut transfer.contributors);
-        self.thank(&contributors);
-    }
-
-    fn thank(&mut self, contributors: &BTreeSet<PeerKey>) {
-        for peer in contributors {
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.strikes = 0;
-                peer.given += 1;
-            }
-        }
-    }
-
     pub(super) fn unproven(&mut self, segment: SegmentId) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         if transfer.is_fetching() {
             self.outputs.push_back(Output::StopFetch { segment });
         }
-        transfer.is_origin_only = true;
-        self.emptied(segment);
+        self.throw_away(segment);
     }
 
-    /// That peer has lied: it goes, and so does everything it had a part in. Those parts are not
-    /// known to be wrong, so whoever else brought some of it is not suspected.
-    pub(super) fn banned(&mut self, peer: PeerKey) {
-        self.drop_peer(peer, DropReason::Polluted);
-        let is_tainted = |t: &Transfer| t.contributors.contains(&peer);
-        let tainted: Vec<_> =
-            self.transfers.iter().filter(|(_, t)| is_tainted(t)).map(|(id, _)| *id).collect();
-        for segment in tainted {
-            let is_fetching = self.transfers.get(&segment).is_some_and(Transfer::is_fetching);
-            if is_fetching {
-                self.outputs.push_back(Output::StopFetch { segment });
-            }
-            // What is being discarded is not checked any more.
-            self.outputs.retain(|output| *output != Output::Verify { segment });
-            self.outputs.push_back(Output::Discard { segment });
-            self.emptied(segment);
-        }
-    }
-
-    /// What is here of a segment was wrong and is gone: whoever sent it goes too, with all else it
-    /// sent, and only the origin is asked again.
+    /// What is here of a segment was wrong and is gone: whoever sent it goes too.
     fn thrown_away(&mut self, segment: SegmentId, culprit: Option<PeerKey>) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         let suspects = match culprit {
             Some(peer) => BTreeSet::from([peer]),
             None => transfer.contributors.clone(),
         };
-        transfer.is_origin_only = true;
-        self.emptied(segment);
+        self.throw_away(segment);
         for peer in suspects {
-            self.banned(peer);
+            self.drop_peer(peer, DropReason::Polluted);
         }
     }
 
-    /// Nothing is here of a segment any more, and nobody brings it.
-    fn emptied(&mut self, segment: SegmentId) {
+    /// What is here of a segment is gone, and only the origin is asked again.
+    fn throw_away(&mut self, segment: SegmentId) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         let source = std::mem::take(&mut transfer.source);
         transfer.empty();
+        transfer.is_origin_only = true;
         if let Source::Peer(peer) = source {
             self.cancel(peer);
         }

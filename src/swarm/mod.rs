@@ -188,11 +188,6 @@ pub enum Input {
         /// Who sent the bad bytes, when that is certain; else all who contributed are suspect.
         peer: Option<PeerKey>,
     },
-    /// What peers sent of a segment, which the origin is sending the rest of, is verified.
-    Proved {
-        /// The segment.
-        segment: SegmentId,
-    },
     /// Whether what came in of a segment is right could not be found out: it was thrown away, and
     /// nobody is to blame.
     Unproven {
@@ -201,12 +196,6 @@ pub enum Input {
     },
     /// Whether peers are to be asked for anything; they are unless said otherwise.
     Taking(bool),
-    /// That peer lied, perhaps in another stream: it is dropped, and so is all it brought here that
-    /// was not checked.
-    Banned {
-        /// The connection.
-        peer: PeerKey,
-    },
     /// The cache let go of a held segment.
     Evicted {
         /// The segment.

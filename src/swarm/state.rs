@@ -106,10 +106,8 @@ impl Swarm {
             Input::Completed { segment, size } => self.completed(segment, size),
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
-            Input::Proved { segment } => self.proved(segment),
             Input::Unproven { segment } => self.unproven(segment),
             Input::Taking(takes) => self.takes = takes,
-            Input::Banned { peer } => self.banned(peer),
             Input::Evicted { segment } => {
                 self.have.remove(segment);
                 self.have.changed(self.now);

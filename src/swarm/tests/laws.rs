@@ -24,8 +24,6 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => peer().prop_map(|peer| Input::Disconnected { peer }),
         9 => (peer(), any_message()).prop_map(|(peer, message)| Input::Heard { peer, message }),
         6 => (peer(), 0..400u64).prop_map(|(peer, len)| Input::Received { peer, len }),
-        1 => peer().prop_map(|peer| Input::Banned { peer }),
-        1 => segment().prop_map(|segment| Input::Proved { segment }),
         1 => segment().prop_map(|segment| Input::Unproven { segment }),
         1 => any::<bool>().prop_map(Input::Taking),
         1 => segment().prop_map(|segment| Input::Evicted { segment }),
@@ -134,8 +132,7 @@ impl Shell {
             }
             Output::Drop { peer, .. } => self.forget(peer),
             Output::Fail { segment } => drop(self.waiting.remove(&segment)),
-            Output::Discard { segment } => drop(self.verifying.remove(&segment)),
-            Output::Say { .. } => {}
+            Output::Discard { .. } | Output::Say { .. } => {}
         }
     }
 }

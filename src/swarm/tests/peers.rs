@@ -152,41 +152,6 @@ fn bytes_that_do_not_verify_cost_the_connection_and_the_origin_is_asked_for_all(
 }
 
 #[test]
-fn everything_a_liar_had_a_part_in_is_thrown_away_and_asked_for_again() {
-    let mut s = Script::joined(false, 2);
-    s.announce(1, &[5, 6], &[]);
-    // Half of 5 is the liar's, then it is silent; the other half is on its way from the origin.
-    assert_eq!(s.demand(5), ["1: request 5 #0 from 0"]);
-    s.data(1, 5, 0, SIZE);
-    s.receive(1, SIZE / 2);
-    let lines = s.until(2_000);
-    assert_eq!(
-        lines,
-        ["1010 1: cancel 5 #0", "1010 fetch 5 from 500000", "1010 1: request 6 #1 from 0"]
-    );
-    s.data(1, 6, 1, SIZE);
-    assert_eq!(s.receive(1, SIZE), ["verify 6"]);
-    let rejected = Input::Rejected { segment: SegmentId(6), peer: None };
-    let dropped = "1: drop, sent bytes that did not verify";
-    assert_eq!(s.input(rejected), [dropped, "stop fetch 5", "discard 5", "fetch 5 from 0"]);
-    assert_eq!(s.swarm.peers().count(), 1, "the other one is not suspected");
-}
-
-#[test]
-fn whoever_lied_in_another_stream_is_dropped_before_its_bytes_are_checked() {
-    let mut s = Script::joined(false, 2);
-    s.announce(1, &[5], &[]);
-    s.demand(5);
-    s.data(1, 5, 0, SIZE);
-    s.swarm.handle(s.now(), Input::Received { peer: PeerKey(1), len: SIZE });
-    // The check has been asked for, and not begun.
-    let lines = s.input(Input::Banned { peer: PeerKey(1) });
-    assert_eq!(lines[0], "1: drop, sent bytes that did not verify");
-    assert_eq!(lines[1..], ["discard 5", "fetch 5 from 0"]);
-    assert_eq!(s.input(Input::Banned { peer: PeerKey(1) }), NOTHING);
-}
-
-#[test]
 fn a_peer_that_stalls_three_times_in_a_row_is_dropped() {
     let mut s = Script::joined(false, 1);
     s.announce(1, &[1, 2, 3, 4, 5, 6], &[]);
@@ -233,4 +198,27 @@ fn only_a_fetch_that_a_player_needs_soon_is_a_hurry() {
     assert!(s.swarm.is_in_a_hurry());
     s.complete(0);
     assert!(!s.swarm.is_in_a_hurry());
+}
+
+#[test]
+fn what_cannot_be_proved_is_asked_of_the_origin_and_nobody_is_dropped() {
+    let mut s = Script::joined(false, 1);
+    s.hear(1, Message::Announcement { loaded: vec![5], loading: vec![] });
+    assert_eq!(s.demand(5), ["1: request 5 #0 from 0"]);
+    s.hear(1, Message::Data { segment: 5, size: SIZE, request: 0 });
+    let lines = s.input(Input::Received { peer: PeerKey(1), len: SIZE });
+    assert_eq!(lines, ["verify 5"]);
+    assert_eq!(s.input(Input::Unproven { segment: SegmentId(5) }), ["fetch 5 from 0"]);
+    assert_eq!(s.complete(5), NOTHING);
+}
+
+#[test]
+fn from_whom_nothing_is_taken_nothing_is_asked() {
+    let mut s = Script::joined(false, 1);
+    s.hear(1, Message::Announcement { loaded: vec![5, 6], loading: vec![] });
+    s.input(Input::Taking(false));
+    assert_eq!(s.demand(5), ["fetch 5 from 0"]);
+    s.complete(5);
+    assert_eq!(s.hear(1, request(5, 9, 0)), ["1: serve 5 #9 from 0"]);
+    assert_eq!(s.input(Input::Taking(true)), ["1: request 6 #0 from 0"], "ahead of the player");
 }

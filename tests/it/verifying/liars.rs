@@ -5,6 +5,7 @@ use crate::resource::Resource;
 use crate::sharing::test_peer::{STRANGER, Said, TestPeer, Waiting};
 use crate::sharing::world::{Film, PACKET, has_any, transport_stream};
 use bytes::Bytes;
+use hlswarm::verify::digest::sha256;
 
 const KIN: &[u8; 20] = b"-HS0100-aaaaaaaaaaaa";
 const OTHER: &[u8; 20] = b"-HS0100-bbbbbbbbbbbb";
@@ -27,6 +28,11 @@ fn flipped(film: &Film) -> Bytes {
     let mut bytes = film.segments[1].to_vec();
     bytes[500 * PACKET + 100] ^= 1;
     bytes.into()
+}
+
+/// The SHA-256 of a segment as a hash list has it.
+fn hex(bytes: &[u8]) -> String {
+    sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Waits until the daemon has hung up.
@@ -74,7 +80,7 @@ async fn colluding_liars_in_one_network_do_not_make_an_honest_peer_a_liar() {
 }
 
 #[tokio::test]
-async fn a_false_hash_that_liars_in_two_networks_agree_on_costs_no_honest_peer_and_no_wrong_byte() {
+async fn a_false_hash_that_liars_in_two_networks_agree_on_costs_nobody_anything() {
     let members = [(KIN, "127.0.0.2"), (LIAR, "127.0.0.3"), (STRANGER, "127.0.0.4")];
     let (scene, mut peers) = Scene::set(2, &members).await;
     for liar in &mut peers[..2] {
@@ -83,10 +89,73 @@ async fn a_false_hash_that_liars_in_two_networks_agree_on_costs_no_honest_peer_a
     let truth = scene.film.segments[1].clone();
     peers[2].announce(&[1]).await;
     scene.expect(0).await;
-    // The origin's word is the last one.
+    // The origin is asked who is right before anybody is blamed.
     assert_eq!(scene.expect_from(1, &mut peers[2], |_| truth.clone()).await, FROM_PEERS);
     assert_eq!(scene.rejected().await, 0);
     scene.left(3).await;
+}
+
+#[tokio::test]
+async fn a_stranger_that_substitutes_a_segment_is_caught_at_once() {
+    for (lie, change) in &LIES[..4] {
+        let members = [(LIAR, "127.0.0.2"), (OTHER, "127.0.0.2")];
+        let (scene, mut peers) = Scene::set(2, &members).await;
+        let wrong = change(&scene.film);
+        // Two in one network that say the same prove nothing.
+        for liar in &mut peers {
+            claim(liar, 1, &wrong).await;
+        }
+        let [liar, accomplice] = &mut peers[..] else { panic!("two peers") };
+        liar.announce(&[1]).await;
+        scene.expect(0).await;
+        assert_eq!(scene.expect_from(1, liar, |_| wrong.clone()).await, FROM_ORIGIN, "{lie}");
+        dropped(liar).await;
+        scene.left(1).await;
+        assert_eq!(scene.rejected().await, 1, "{lie}");
+        accomplice.is_heard(|_| {}).await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_was_honest_for_long_is_caught_at_its_first_substitution() {
+    const HONEST: usize = 8;
+    let (scene, mut peers) = Scene::set(HONEST + 2, &[(LIAR, "127.0.0.2")]).await;
+    let liar = &mut peers[0];
+    let all: Vec<u64> = (1..=HONEST as u64 + 1).collect();
+    liar.announce(&all).await;
+    scene.expect(0).await;
+    let has = |segment: u64| match usize::try_from(segment).unwrap() {
+        number if number <= HONEST => scene.film.segments[number].clone(),
+        _ => transport_stream(PACKETS, 99),
+    };
+    for number in 1..=HONEST {
+        scene.expect_from(number, liar, has).await;
+    }
+    assert_eq!(scene.expect_from(HONEST + 1, liar, has).await, FROM_ORIGIN);
+    dropped(liar).await;
+    assert_eq!(scene.rejected().await, 1);
+    // The last one may have been unproved still when the lie that came behind it was found out.
+    let brought = scene.player.stats().await["totals"]["peer_segments"].as_u64().unwrap();
+    assert!(brought + 1 >= HONEST as u64, "{brought}");
+}
+
+#[tokio::test]
+async fn with_a_hash_list_of_the_publisher_not_one_bit_can_be_changed() {
+    for (lie, change) in LIES {
+        let (scene, mut peers) = Scene::set(2, &[(LIAR, "127.0.0.2")]).await;
+        let hashes = scene.film.segments.iter().enumerate();
+        let listed: Vec<_> =
+            hashes.map(|(n, bytes)| format!("\"seg-{n}.ts\":\"{}\"", hex(bytes))).collect();
+        let list = Resource::new("application/json", format!("{{{}}}", listed.join(",")));
+        scene.origin.put("/film/segments-sha256.json", list);
+        let wrong = change(&scene.film);
+        peers[0].announce(&[1]).await;
+        scene.expect(0).await;
+        let source = scene.expect_from(1, &mut peers[0], |_| wrong.clone()).await;
+        assert_eq!(source, FROM_ORIGIN, "{lie}");
+        dropped(&mut peers[0]).await;
+        assert_eq!(scene.rejected().await, 1, "{lie}");
+    }
 }
 
 #[tokio::test]
