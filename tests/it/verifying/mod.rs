@@ -1,5 +1,8 @@
-//! Right bytes only: peers that lie, and what a player gets all the same.
+//! Right bytes only: what proves peers' segments, what that costs, and who lies in vain.
 
 mod hashes;
+mod ladder;
 mod liars;
+mod proofs;
 mod scene;
+mod stage;
