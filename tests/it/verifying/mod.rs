@@ -1,5 +1,4 @@
-//! Right bytes only: what proves peers' segments, what that costs, who lies in vain, and what a
-//! player gets all the same.
+//! Right bytes only: what proves peers' segments, what that costs, and who lies in vain.
 
 mod hashes;
 mod ladder;
