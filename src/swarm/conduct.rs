@@ -161,7 +161,7 @@ impl Swarm {
             downlink: self.downlink,
             caution: self.caution.get(),
             joining_until: match self.joined {
-                Joined::Until(until) => Some(until),
+                Joined::Until(until) => Some(until).filter(|_| self.takes),
                 Joined::Done => None,
             },
             weight: self.weight(),
@@ -170,6 +170,7 @@ impl Swarm {
             peers: self
                 .peers
                 .iter()
+                .filter(|_| self.takes)
                 .map(|(key, peer)| Candidate {
                     key: *key,
                     peer,

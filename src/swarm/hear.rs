@@ -105,6 +105,8 @@ impl Swarm {
                 }
                 return Follows::Word;
             }
+            // Whoever checks bytes weighs what others say of them; here it decides nothing.
+            Message::Hash { .. } => {}
         }
         Follows::Plan
     }

@@ -34,6 +34,8 @@ pub struct Swarm {
     pub(super) meeting_until: Instant,
     /// Members the tracker reports.
     pub(super) size: u32,
+    /// Whether peers are asked for anything.
+    pub(super) takes: bool,
     pub(super) window: Window,
     pub(super) players: Players,
     pub(super) transfers: BTreeMap<SegmentId, Transfer>,
@@ -84,6 +86,7 @@ impl Swarm {
             seed,
             now,
             size: 0,
+            takes: true,
             window: Window::new(),
             players: Players::default(),
             transfers: BTreeMap::new(),
@@ -153,6 +156,8 @@ impl Swarm {
             }
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
+            Input::Unproven { segment } => self.unproven(segment),
+            Input::Taking(takes) => self.takes = takes,
             Input::Evicted { segment } => {
                 self.have.remove(segment);
                 self.have.changed(self.now);
