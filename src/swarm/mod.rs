@@ -283,6 +283,8 @@ pub enum Output {
         /// The peer's number for it.
         request: u64,
     },
+    /// Peers have live segments that the timeline lacks: read the playlist again.
+    Refresh,
     /// Peers have begun to send a segment: find out whether it is the origin's, as far as can be
     /// told before it is whole, and say [`Input::Vouched`] or [`Input::Rejected`]. Once a segment.
     Check {

@@ -122,8 +122,15 @@ impl World {
         }
     }
 
-    /// The player reads its playlist: the swarm learns of what is new, the player a little later.
-    pub(super) fn reload(&mut self, place: usize) {
+    /// The daemon reads the playlist of its own accord.
+    pub(super) fn refresh(&mut self, place: usize) {
+        let generation = self.viewers[place].generation;
+        let rtt_us = self.viewers[place].line.map_or(0, |line| line.rtt_us);
+        self.queue.push(self.now_us + PLAYLIST_US + rtt_us, Event::Refreshed { place, generation });
+    }
+
+    /// What the playlist has now is told to the swarm.
+    pub(super) fn read(&mut self, place: usize) {
         let edge = self.plan.edge(self.now_us);
         let is_live = self.plan.is_live();
         let first = if is_live { edge.saturating_sub(LIVE_LISTED) } else { 0 };
@@ -131,6 +138,12 @@ impl World {
         let slot = |id| Slot { id: SegmentId(id), duration, size: None };
         let segments = (first..edge).map(slot).collect();
         self.input(place, Input::Timeline { segments, is_live });
+    }
+
+    /// The player reads its playlist: the swarm learns of what is new, the player a little later.
+    pub(super) fn reload(&mut self, place: usize) {
+        let is_live = self.plan.is_live();
+        self.read(place);
         let delay = self.delay(place);
         let generation = self.viewers[place].generation;
         let player = &mut self.viewers[place].player;
