@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::state::Swarm;
+use super::state::{Follows, Swarm};
 use super::transfer::{Reader, Source, Total, Transfer};
 use super::{DropReason, Output};
 use crate::ids::{PeerKey, PlayerId, SegmentId};
@@ -42,9 +42,16 @@ impl Swarm {
         self.players.dismissed(player, segment);
     }
 
-    pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) {
-        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
-        let Source::Origin { from, received, .. } = &mut transfer.source else { return };
+    pub(super) fn fetched(
+        &mut self,
+        segment: SegmentId,
+        len: u64,
+        total: Option<u64>,
+    ) -> Follows {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return Follows::Word };
+        let Source::Origin { from, received, .. } = &mut transfer.source else {
+            return Follows::Word;
+        };
         let at = from.saturating_add(*received);
         *received = received.saturating_add(len);
         transfer.got.insert(at..at.saturating_add(len));
@@ -54,15 +61,18 @@ impl Swarm {
             transfer.total = Some(Total { bytes, is_trusted: true });
         }
         if transfer.contributors.is_empty() {
-            return;
+            return Follows::Word;
         }
         if total.is_some_and(|bytes| claimed.is_some_and(|claimed| claimed != bytes)) {
             self.outputs.push_back(Output::StopFetch { segment });
             self.outputs.push_back(Output::Discard { segment });
             self.thrown_away(segment, None);
-        } else if transfer.is_whole() {
+            return Follows::Plan;
+        }
+        if transfer.is_whole() {
             self.verify(segment);
         }
+        Follows::Word
     }
 
     pub(super) fn completed(&mut self, segment: SegmentId, size: u64) {

@@ -144,8 +144,7 @@ impl Swarm {
             Input::Heard { peer, message } => return self.heard(peer, message),
             Input::Received { peer, len } => return self.received(peer, len),
             Input::Fetched { segment, len, total } => {
-                self.fetched(segment, len, total);
-                return Follows::Word;
+                return self.fetched(segment, len, total);
             }
             Input::Completed { segment, size } => self.completed(segment, size),
             Input::Vouched { segment } => {
