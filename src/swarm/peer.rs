@@ -305,7 +305,8 @@ mod tests {
         let now = Instant::now();
         let mut peer = peer(now);
         let accepted = (0..1000).filter(|_| peer.announced(now, vec![], vec![])).count();
-        assert_eq!(accepted, 40);
+        assert_eq!(accepted, ANNOUNCEMENTS_BURST as usize);
+        assert!(!peer.may_announce(now), "other words of what it has count as well");
     }
 
     #[test]

@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 use super::rate::sample;
 use crate::ids::{PeerKey, SegmentId};
 
-/// Peers that may be served before the uplink is known.
-const SLOTS_UNKNOWN: usize = 2;
-/// Another peer is served beside those that are being served while they leave this share of the
-/// uplink idle.
-const IDLE_SHARE: f64 = 0.2;
+/// Peers served side by side, besides those a place is kept for: a segment that reaches few soon is
+/// passed on by them.
+const SIDE_BY_SIDE: usize = 4;
 /// A place is kept so long for a peer that was sent a part and probably wants the next: one that
 /// has a segment whole passes it on, many that have parts of it do not.
 const KEPT_FOR: Duration = Duration::from_millis(200);
@@ -24,7 +22,6 @@ const KEPT_WEIGHT: f64 = 2.0;
 const DROP_WEIGHT: f64 = 0.1;
 /// Peers whose rate is remembered.
 const RATES_MAX: usize = 256;
-
 /// Who has waited for a place so long is sent elsewhere, before it takes us for dead.
 const WAIT_MAX: Duration = Duration::from_millis(1500);
 
@@ -140,16 +137,11 @@ impl Uploads {
     pub(super) fn start(&mut self, now: Instant, peer: PeerKey, request: u64, bytes: u64) -> bool {
         self.kept.retain(|_, until| *until > now);
         let is_kept = self.kept.remove(&peer).is_some();
-        let has_place = self.running.len() < self.max && (is_kept || self.has_room());
+        let has_place = self.running.len() < self.max && (is_kept || self.running.len() < SIDE_BY_SIDE);
         if has_place {
             self.running.insert(peer, Serve { request, bytes, since: now });
         }
         has_place
-    }
-
-    /// Whether the uplink carries one more.
-    fn has_room(&self) -> bool {
-        self.running.len() < 4
     }
 
     /// Ends that serve; whether it was in progress.
@@ -204,53 +196,99 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_served_as_fill_the_uplink() {
+    fn so_many_are_served_side_by_side_and_one_for_whom_a_place_is_kept() {
         let t = Instant::now();
         let mut uploads = Uploads::new(8);
-        assert_eq!(fill(&mut uploads, t), 2, "nothing is known of the uplink");
-        // Each takes 1 MB/s beside the other: 2 MB/s in all, which two peers fill.
-        let at = |seconds| t + Duration::from_secs(seconds);
-        for peer in 0..2 {
-            uploads.completed(at(1), PeerKey(peer), 0);
-        }
-        assert!(uploads.start(at(2), PeerKey(0), 1, 1_000_000));
-        uploads.completed(at(3), PeerKey(0), 1);
-        assert_eq!(fill(&mut uploads, at(4)), 1, "one peer alone took all there is");
-        for peer in 0..20 {
-            uploads.take(PeerKey(peer));
-        }
-        uploads.kept.clear();
-        // A peer behind a slow line leaves room for others.
-        assert!(uploads.start(at(5), PeerKey(7), 2, 100_000));
-        uploads.completed(at(6), PeerKey(7), 2);
-        assert!(uploads.start(at(7), PeerKey(7), 3, 100_000));
-        assert!(uploads.start(at(7), PeerKey(8), 0, 1_000_000));
+        assert_eq!(fill(&mut uploads, t), SIDE_BY_SIDE);
+        uploads.completed(t + Duration::from_secs(1), PeerKey(1), 0);
+        let soon = t + Duration::from_millis(1100);
+        assert!(uploads.start(soon, PeerKey(9), 0, 1_000_000), "a place is free");
+        assert!(!uploads.start(soon, PeerKey(10), 0, 1_000_000));
+        assert!(uploads.start(soon, PeerKey(1), 1, 1_000_000), "one is kept");
+        assert_eq!(uploads.len(), SIDE_BY_SIDE + 1);
+        assert_eq!(uploads.take(PeerKey(1)), Some(1));
+        assert!(!uploads.start(soon, PeerKey(1), 2, 1_000_000), "it is kept once");
     }
 
     #[test]
-    fn no_more_are_served_than_allowed_however_fast_the_uplink() {
+    fn a_place_is_not_kept_for_long() {
         let t = Instant::now();
         let mut uploads = Uploads::new(8);
-        for peer in 0..20 {
+        assert_eq!(fill(&mut uploads, t), SIDE_BY_SIDE);
+        uploads.completed(t, PeerKey(1), 0);
+        assert!(uploads.start(t, PeerKey(9), 0, 1_000_000));
+        assert!(!uploads.start(t + KEPT_FOR, PeerKey(1), 1, 1_000_000));
+    }
+
+    #[test]
+    fn no_more_are_served_than_allowed_whatever_is_kept() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(2);
+        assert!(uploads.start(t, PeerKey(1), 0, 1_000_000));
+        uploads.completed(t, PeerKey(1), 0);
+        assert_eq!(fill(&mut uploads, t), 2);
+        uploads.completed(t, PeerKey(0), 0);
+        assert!(uploads.start(t, PeerKey(5), 0, 1_000_000));
+        assert!(!uploads.start(t, PeerKey(0), 1, 1_000_000));
+    }
+
+    #[test]
+    fn older_segments_come_first_then_who_was_just_served_then_the_strong() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(8);
+        assert!(uploads.start(t, PeerKey(3), 0, 1_000_000));
+        uploads.completed(t, PeerKey(3), 0);
+        let wanted = |segment| Wanted { segment: SegmentId(segment), request: 1, from: 0, end: None };
+        for (peer, segment) in [(1, 7), (2, 8), (3, 8), (4, 8)] {
+            uploads.queue(t, PeerKey(peer), wanted(segment));
+        }
+        let strength = |peer: &PeerKey| if peer.0 == 4 { 150.0 } else { 100.0 };
+        let order: Vec<_> =
+            uploads.waiting_by(t, strength).into_iter().map(|(peer, _)| peer.0).collect();
+        assert_eq!(order, [1, 3, 4, 2]);
+    }
+
+    #[test]
+    fn who_has_waited_too_long_is_told_so_once() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(8);
+        let wanted = Wanted { segment: SegmentId(7), request: 1, from: 0, end: None };
+        uploads.queue(t, PeerKey(1), wanted);
+        assert_eq!(uploads.next_turn_at(t), Some(t + WAIT_MAX));
+        assert_eq!(uploads.overdue(t + WAIT_MAX / 2), []);
+        assert_eq!(uploads.overdue(t + WAIT_MAX), [(PeerKey(1), wanted)]);
+        assert!(!uploads.is_awaited());
+    }
+
+    #[test]
+    fn the_uplink_is_what_went_out_side_by_side_and_one_slow_peer_says_little() {
+        let t = Instant::now();
+        let at = |seconds| t + Duration::from_secs(seconds);
+        let mut uploads = Uploads::new(8);
+        assert_eq!(uploads.uplink(), None);
+        for peer in 0..2 {
+            assert!(uploads.start(t, PeerKey(peer), 0, 1_000_000));
+        }
+        uploads.completed(at(1), PeerKey(0), 0);
+        assert!(uploads.start(at(1), PeerKey(0), 1, 1_000_000));
+        uploads.completed(at(1), PeerKey(1), 0);
+        assert_eq!(uploads.uplink(), Some(2e6));
+        uploads.completed(at(2), PeerKey(0), 1);
+        assert!(uploads.start(at(3), PeerKey(7), 2, 100_000));
+        uploads.completed(at(4), PeerKey(7), 2);
+        assert_eq!(uploads.uplink(), Some(2e6), "it may have been slow itself");
+    }
+
+    #[test]
+    fn the_rates_of_so_many_peers_are_remembered_at_most() {
+        let t = Instant::now();
+        let mut uploads = Uploads::new(8);
+        for peer in 0..1000 {
             assert!(uploads.start(t, PeerKey(peer), 0, 20_000));
             uploads.completed(t + Duration::from_secs(1), PeerKey(peer), 0);
             uploads.kept.clear();
         }
-        uploads.uplink = Some(1e9);
-        assert_eq!(fill(&mut uploads, t), 8);
-    }
-
-    #[test]
-    fn who_was_sent_a_part_is_sent_the_next_before_others() {
-        let t = Instant::now();
-        let mut uploads = Uploads::new(1);
-        assert!(uploads.start(t, PeerKey(1), 0, 1_000_000));
-        uploads.completed(t + Duration::from_secs(1), PeerKey(1), 0);
-        let soon = t + Duration::from_millis(1100);
-        assert!(!uploads.start(soon, PeerKey(2), 0, 1_000_000));
-        assert!(uploads.start(soon, PeerKey(1), 1, 1_000_000));
-        uploads.completed(t + Duration::from_secs(2), PeerKey(1), 1);
-        assert!(uploads.start(t + Duration::from_secs(3), PeerKey(2), 1, 1_000_000));
+        assert_eq!(uploads.rates.len(), RATES_MAX);
     }
 
     #[test]

@@ -132,7 +132,10 @@ impl Shell {
             }
             Output::Drop { peer, .. } => self.forget(peer),
             Output::Fail { segment } => drop(self.waiting.remove(&segment)),
-            Output::Discard { .. } | Output::Say { .. } => {}
+            Output::Discard { .. }
+            | Output::Say { .. }
+            | Output::Check { .. }
+            | Output::Refresh => {}
         }
     }
 }

@@ -16,22 +16,42 @@ struct Script {
     now_ms: u64,
     /// Whether announcements appear among the outputs.
     shows_announcements: bool,
+    /// Whether it appears that bytes of peers are to be looked at.
+    shows_checks: bool,
 }
 
 const PLAYER: PlayerId = PlayerId(1);
 /// Bytes of every segment in the scenarios.
 const SIZE: u64 = 1_000_000;
 
+/// What the scenarios count on, whatever the defaults are tuned to.
+fn settings() -> Config {
+    Config {
+        join_wait: Duration::from_secs(1),
+        prefetch: Duration::from_secs(60),
+        prefetch_segments: 15,
+        origin_margin: Duration::from_millis(900),
+        origin_margin_factor: 2.0,
+        urgent_first_byte: Duration::from_millis(700),
+        ramp_doubling: Duration::from_secs(1),
+        rescue_after: Duration::from_secs(5),
+        origin_lead: Duration::from_secs(15),
+        hold_max: Duration::from_secs(8),
+        ..Config::default()
+    }
+}
+
 impl Script {
     /// A swarm that knows 100 segments of 4 s and is still joining.
     fn joining(is_live: bool) -> Self {
-        Self::with(Config { join_wait: Duration::from_secs(1), ..Config::default() }, is_live)
+        Self::with(settings(), is_live)
     }
 
     fn with(config: Config, is_live: bool) -> Self {
         let start = Instant::now();
         let swarm = Swarm::new(config, PeerId(*b"-HS0001-abcdefghijkl"), 7, start);
-        let mut script = Self { swarm, start, now_ms: 0, shows_announcements: false };
+        let mut script =
+            Self { swarm, start, now_ms: 0, shows_announcements: false, shows_checks: false };
         script.input(timeline(0..100, is_live));
         script
     }
@@ -77,7 +97,10 @@ impl Script {
         while let Some(output) = self.swarm.poll() {
             let is_announcement =
                 matches!(output, Output::Say { message: Message::Announcement { .. }, .. });
-            if self.shows_announcements || !is_announcement {
+            let is_check = matches!(output, Output::Check { .. });
+            let is_shown =
+                (self.shows_announcements || !is_announcement) && (self.shows_checks || !is_check);
+            if is_shown {
                 lines.push(line(&output));
             }
         }
@@ -86,6 +109,12 @@ impl Script {
 
     fn connect(&mut self, peer: u32) -> Vec<String> {
         self.input(Input::Connected { peer: PeerKey(peer), id: PeerId([b'x'; 20]) })
+    }
+
+    /// A member of our own kind.
+    fn connect_kin(&mut self, peer: u32) -> Vec<String> {
+        let id = format!("-HS0001-{peer:012}").into_bytes().try_into().unwrap();
+        self.input(Input::Connected { peer: PeerKey(peer), id: PeerId(id) })
     }
 
     fn announce(&mut self, peer: u32, loaded: &[u64], loading: &[u64]) -> Vec<String> {
@@ -139,14 +168,18 @@ fn fetched(segment: u64, len: u64) -> Input {
 
 fn line(output: &Output) -> String {
     match output {
-        Output::Fetch { segment, from } => format!("fetch {segment} from {from}"),
+        Output::Fetch { segment, from, end } => {
+            format!("fetch {segment} from {from}{}", behind(*end))
+        }
         Output::StopFetch { segment } => format!("stop fetch {segment}"),
         Output::Discard { segment } => format!("discard {segment}"),
         Output::Say { peer, message } => format!("{}: {}", peer.0, said(message)),
-        Output::Serve { peer, segment, request, from } => {
-            format!("{}: serve {segment} #{request} from {from}", peer.0)
+        Output::Serve { peer, segment, request, from, end } => {
+            format!("{}: serve {segment} #{request} from {from}{}", peer.0, behind(*end))
         }
         Output::StopServe { peer, request } => format!("{}: stop serve #{request}", peer.0),
+        Output::Refresh => "refresh".into(),
+        Output::Check { segment } => format!("check {segment}"),
         Output::Verify { segment } => format!("verify {segment}"),
         Output::Drop { peer, reason } => format!("{}: drop, {reason}", peer.0),
         Output::Fail { segment } => format!("fail {segment}"),
@@ -161,12 +194,26 @@ fn said(message: &Message) -> String {
         Message::Request { segment, request, from } => {
             format!("request {segment} #{request} from {from}")
         }
+        Message::RequestPart { segment, request, from, end } => {
+            format!("request {segment} #{request} from {from} to {end}")
+        }
+        Message::Part { segment, size, request, total } => {
+            format!("part {segment} #{request} {size} of {total}")
+        }
+        Message::Holding { segment, total, chunks } => {
+            format!("holding {segment} of {total}: {chunks:?}")
+        }
+        Message::Coming { segments } => format!("coming {segments:?}"),
         Message::Data { segment, size, request } => format!("data {segment} #{request} {size}"),
         Message::Completed { segment, request } => format!("completed {segment} #{request}"),
         Message::Absent { segment, request } => format!("absent {segment} #{request}"),
         Message::Cancel { segment, request } => format!("cancel {segment} #{request}"),
         Message::Hash { segment, .. } => format!("hash of {segment}"),
     }
+}
+
+fn behind(end: Option<u64>) -> String {
+    end.map_or_else(String::new, |end| format!(" to {end}"))
 }
 
 /// No output at all.

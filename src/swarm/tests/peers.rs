@@ -22,10 +22,10 @@ fn a_held_segment_is_served_and_everything_else_is_absent() {
 }
 
 #[test]
-fn no_more_peers_are_served_than_there_are_slots() {
+fn four_are_served_side_by_side_and_browsers_beyond_hear_absent_at_once() {
     let mut s = Script::joined(false, 9);
     s.complete(5);
-    for peer in 1..=8 {
+    for peer in 1..=4 {
         assert_eq!(s.hear(peer, request(5, 0, 0)), [format!("{peer}: serve 5 #0 from 0")]);
     }
     assert_eq!(s.hear(9, request(5, 0, 0)), ["9: absent 5 #0"]);
@@ -34,8 +34,19 @@ fn no_more_peers_are_served_than_there_are_slots() {
 }
 
 #[test]
+fn no_more_peers_are_served_than_allowed() {
+    let mut s = Script::with(Config { uploads_max: 2, ..settings() }, false);
+    s.input(Input::Alone);
+    (1..=3).for_each(|peer| drop(s.connect(peer)));
+    s.complete(5);
+    assert_eq!(s.hear(1, request(5, 0, 0)), ["1: serve 5 #0 from 0"]);
+    assert_eq!(s.hear(2, request(5, 0, 0)), ["2: serve 5 #0 from 0"]);
+    assert_eq!(s.hear(3, request(5, 0, 0)), ["3: absent 5 #0"]);
+}
+
+#[test]
 fn with_upload_off_nothing_is_announced_or_served() {
-    let config = Config { upload: false, ..Config::default() };
+    let config = Config { upload: false, ..settings() };
     let mut s = Script::with(config, false);
     s.shows_announcements = true;
     assert_eq!(s.connect(1), NOTHING);
