@@ -84,7 +84,7 @@ impl Default for Config {
             origin_margin: Duration::from_millis(900),
             origin_margin_factor: 2.0,
             urgent_first_byte: Duration::from_millis(700),
-            ramp_doubling: Duration::from_millis(1500),
+            ramp_doubling: Duration::from_secs(1),
             rescue_after: Duration::from_secs(5),
             origin_lead: Duration::from_secs(15),
             hold_max: Duration::from_secs(8),

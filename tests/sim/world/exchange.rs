@@ -165,7 +165,7 @@ impl World {
         if check.is_whole {
             self.complete(place, segment);
         } else {
-            if std::env::var_os("NOV").is_none() { self.input(place, Input::Vouched { segment }); }
+            self.input(place, Input::Vouched { segment });
         }
     }
 
