@@ -148,9 +148,9 @@ impl Swarm {
                 return Follows::Word;
             }
             Input::Completed { segment, size } => self.completed(segment, size),
-            Input::Vouched { segment } => {
+            Input::Proved { segment, from, end } => {
                 if let Some(transfer) = self.transfers.get_mut(&segment) {
-                    transfer.is_vouched = true;
+                    transfer.proved(from..end);
                 }
                 return Follows::Word;
             }
