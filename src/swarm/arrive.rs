@@ -55,7 +55,7 @@ impl Swarm {
         let at = from.saturating_add(*received);
         *received = received.saturating_add(len);
         transfer.got.insert(at..at.saturating_add(len));
-        transfer.own.insert(at..at.saturating_add(len));
+        transfer.good.insert(at..at.saturating_add(len));
         let claimed = transfer.total.map(|t| t.bytes);
         if let Some(bytes) = total {
             transfer.total = Some(Total { bytes, is_trusted: true });
@@ -155,28 +155,12 @@ impl Swarm {
         self.have.changed(self.now);
     }
 
-    /// The timeline has changed: what came before it was listed can be looked at.
+    /// The timeline has changed: what was whole before it was listed can be looked at.
     pub(super) fn listed(&mut self) {
-        let is_held_up = |t: &Transfer| !t.contributors.is_empty() && !t.is_checked;
+        let is_held_up = |t: &Transfer| t.source == Source::Waiting && t.is_whole();
         let held_up = self.transfers.iter().filter(|(_, transfer)| is_held_up(transfer));
-        let held_up: Vec<_> = held_up.map(|(id, t)| (*id, t.is_whole())).collect();
-        for (segment, is_whole) in held_up {
-            self.check(segment);
-            if is_whole {
-                self.verify(segment);
-            }
-        }
-    }
-
-    /// Has it looked at what peers have sent so far.
-    pub(super) fn check(&mut self, segment: SegmentId) {
-        if self.window.is_beyond(segment) {
-            return;
-        }
-        if let Some(transfer) = self.transfers.get_mut(&segment).filter(|t| !t.is_checked) {
-            transfer.is_checked = true;
-            self.outputs.push_back(Output::Check { segment });
-        }
+        let held_up: Vec<_> = held_up.map(|(id, _)| *id).collect();
+        held_up.into_iter().for_each(|segment| self.verify(segment));
     }
 
     /// All bytes of a segment are here.

@@ -159,6 +159,7 @@ impl Swarm {
             is_live: self.window.is_live(),
             members: self.members(),
             downlink: self.downlink,
+            is_in_a_hurry: self.is_in_a_hurry(),
             caution: self.caution.get(),
             joining_until: match self.joined {
                 Joined::Until(until) => Some(until).filter(|_| self.takes),
@@ -234,6 +235,7 @@ impl Swarm {
                     transfer.failed.insert(peer, Retry::From(self.now + LEFT_PAUSE));
                 }
             }
+            Step::Rest => self.cancel_asked(segment),
             Step::Fetch => self.fetch(segment),
             Step::Fail => {
                 self.outputs.push_back(Output::Fail { segment });

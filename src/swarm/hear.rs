@@ -239,7 +239,6 @@ impl Swarm {
             }
         }
         let is_whole = transfer.is_whole();
-        self.check(download.segment);
         if is_whole {
             self.verify(download.segment);
         }

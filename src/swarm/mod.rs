@@ -84,7 +84,7 @@ impl Default for Config {
             origin_margin: Duration::from_millis(900),
             origin_margin_factor: 2.0,
             urgent_first_byte: Duration::from_millis(700),
-            ramp_doubling: Duration::from_millis(1500),
+            ramp_doubling: Duration::from_secs(1),
             rescue_after: Duration::from_secs(5),
             origin_lead: Duration::from_secs(15),
             hold_max: Duration::from_secs(8),
@@ -189,11 +189,15 @@ pub enum Input {
         /// Its size in bytes.
         size: u64,
     },
-    /// What peers sent of a segment agrees with what else is known of it: it may be passed on while
-    /// the rest is still coming.
-    Vouched {
+    /// These bytes of a segment, which a peer sent, were found to be the origin's: they may be
+    /// passed on while the rest is still coming.
+    Proved {
         /// The segment.
         segment: SegmentId,
+        /// Where they begin.
+        from: u64,
+        /// Where they end.
+        end: u64,
     },
     /// The origin gave up, after its own retries. Bytes that arrived stay.
     FetchFailed {
@@ -285,12 +289,6 @@ pub enum Output {
     },
     /// Peers have live segments that the timeline lacks: read the playlist again.
     Refresh,
-    /// Peers have begun to send a segment: find out whether it is the origin's, as far as can be
-    /// told before it is whole, and say [`Input::Vouched`] or [`Input::Rejected`]. Once a segment.
-    Check {
-        /// The segment.
-        segment: SegmentId,
-    },
     /// All bytes are there and peers sent some: check them, then say [`Input::Completed`] or
     /// [`Input::Rejected`].
     Verify {

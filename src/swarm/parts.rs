@@ -19,7 +19,7 @@ const PART_TIME: Duration = Duration::from_millis(600);
 /// What is asked of a peer whose rate is not known yet.
 const PART_BYTES_UNKNOWN: u64 = 3 * CHUNK_BYTES;
 /// Most bytes of one part.
-const PART_BYTES_MAX: u64 = 16 * CHUNK_BYTES;
+const PART_BYTES_MAX: u64 = 4 * CHUNK_BYTES;
 /// Most peers that bring parts of one segment at the same time.
 const PARTS_MAX: usize = 12;
 /// A peer known to need longer for a chunk is not asked.

@@ -34,6 +34,8 @@ pub(super) struct Situation<'a> {
     /// Members of the swarm, ourselves included.
     pub(super) members: u32,
     pub(super) downlink: Downlink,
+    /// Whether a player needs soon what the origin is sending: nothing else should come then.
+    pub(super) is_in_a_hurry: bool,
     /// How much earlier the origin is asked, after segments that were nearly late.
     pub(super) caution: Duration,
     /// Until when demands wait for the swarm just joined.
@@ -82,6 +84,8 @@ pub(super) enum Step {
     AskParts(Vec<(PeerKey, Range<u64>)>),
     /// Take back what that peer is asked for, for a while: others are quicker.
     Leave(PeerKey),
+    /// Take back what peers are asked for: something else needs the line.
+    Rest,
     /// Ask the origin, whatever the source was.
     Fetch,
     /// Nobody can bring it.
@@ -108,7 +112,7 @@ pub(super) fn plan(situation: &Situation, wants: &[Want]) -> Vec<Decision> {
         match &step {
             Step::Ask(peer) => drop(taken.insert(*peer)),
             Step::AskParts(parts) => taken.extend(parts.iter().map(|(peer, _)| *peer)),
-            Step::Wait | Step::Leave(_) | Step::Fetch | Step::Fail => {}
+            Step::Wait | Step::Leave(_) | Step::Rest | Step::Fetch | Step::Fail => {}
         }
         Decision { segment: want.segment, step, until }
     };
@@ -159,6 +163,10 @@ impl Ask<'_> {
             t.source != Source::Waiting || t.is_origin_only || t.sole_peer().is_some()
         }) {
             return (Step::Wait, None);
+        }
+        if self.situation.is_in_a_hurry {
+            let is_asked = transfer.is_some_and(|t| !t.asked.is_empty());
+            return (if is_asked { Step::Rest } else { Step::Wait }, None);
         }
         if let Some(step) = self.from_peers(false, None) {
             return (step, None);

@@ -147,9 +147,9 @@ impl Swarm {
                 return self.fetched(segment, len, total);
             }
             Input::Completed { segment, size } => self.completed(segment, size),
-            Input::Vouched { segment } => {
+            Input::Proved { segment, from, end } => {
                 if let Some(transfer) = self.transfers.get_mut(&segment) {
-                    transfer.is_vouched = true;
+                    transfer.proved(from..end);
                 }
                 return Follows::Word;
             }

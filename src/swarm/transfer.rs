@@ -16,12 +16,8 @@ pub(super) struct Transfer {
     pub(super) source: Source,
     /// Bytes that are here.
     pub(super) got: Ranges,
-    /// Bytes of these that the origin sent.
-    pub(super) own: Ranges,
-    /// Whether the shell was told to look at what peers sent.
-    pub(super) is_checked: bool,
-    /// Whether the bytes of peers were found to be the origin's as far as that can be told now.
-    pub(super) is_vouched: bool,
+    /// Bytes of these that are known to be the origin's.
+    pub(super) good: Ranges,
     /// How many bytes others were told they can have, and when.
     pub(super) told: Option<(u64, Instant)>,
     /// What peers are asked for; without an end where it is everything from there on.
@@ -127,7 +123,14 @@ impl Transfer {
 
     /// What may be passed on.
     pub(super) fn servable(&self) -> &Ranges {
-        if self.is_vouched { &self.got } else { &self.own }
+        &self.good
+    }
+
+    /// These bytes are the origin's, as far as they are here.
+    pub(super) fn proved(&mut self, bytes: Range<u64>) {
+        for here in self.got.common(&[bytes]) {
+            self.good.insert(here);
+        }
     }
 
     /// Whether every byte is here.
@@ -170,9 +173,7 @@ impl Transfer {
     /// The bytes were thrown away; only a size from a trusted mouth stays.
     pub(super) fn empty(&mut self) {
         self.got = Ranges::default();
-        self.own = Ranges::default();
-        self.is_checked = false;
-        self.is_vouched = false;
+        self.good = Ranges::default();
         self.told = None;
         self.total = self.total.filter(|total| total.is_trusted);
         self.contributors.clear();

@@ -1,7 +1,5 @@
 //! Bytes on their way: fetches from the origin, serves from viewer to viewer, and what is said.
 
-use std::collections::btree_map::Entry;
-
 use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
@@ -9,7 +7,7 @@ use hlswarm::swarm::wire::Message;
 use super::network::FlowId;
 use super::plan::Plan;
 use super::queue::Event;
-use super::viewer::{Check, Fetch, key};
+use super::viewer::{Fetch, key};
 use super::{ORIGIN_US, World};
 
 /// Bytes of a segment that are compared with the origin's.
@@ -143,11 +141,26 @@ impl World {
         }
     }
 
-    /// Something of a segment that peers bring is fetched from the origin, to compare.
+    /// A viewer has bytes of a segment from a peer: something of the first of them is fetched from
+    /// the origin, to compare; what agrees with that may be passed on.
+    fn came(&mut self, place: usize, segment: SegmentId, from: u64, end: u64) {
+        let check = self.viewers[place].checks.entry(segment).or_default();
+        if check.is_done {
+            self.input(place, Input::Proved { segment, from, end });
+        } else {
+            check.waiting.push((from, end));
+            self.check(place, segment);
+        }
+    }
+
+    /// Begins the comparison, if the playlist says where the segment is.
     pub(super) fn check(&mut self, place: usize, segment: SegmentId) {
         let viewer = &mut self.viewers[place];
-        let Entry::Vacant(entry) = viewer.checks.entry(segment) else { return };
-        entry.insert(Check::default());
+        let Some(check) = viewer.checks.get_mut(&segment) else { return };
+        if check.has_begun || segment.0 >= viewer.listed {
+            return;
+        }
+        check.has_begun = true;
         let (rtt_us, down) = viewer.line.map_or((0, 1.0), |line| (line.rtt_us, line.down));
         let took_us = ORIGIN_US + rtt_us + (CHECK_BYTES as f64 / down) as u64;
         let generation = viewer.generation;
@@ -163,9 +176,10 @@ impl World {
         let Some(check) = self.viewers[place].checks.get_mut(&segment) else { return };
         check.is_done = true;
         if check.is_whole {
-            self.complete(place, segment);
-        } else {
-            if std::env::var_os("NOV").is_none() { self.input(place, Input::Vouched { segment }); }
+            return self.complete(place, segment);
+        }
+        for (from, end) in std::mem::take(&mut check.waiting) {
+            self.input(place, Input::Proved { segment, from, end });
         }
     }
 
@@ -175,6 +189,8 @@ impl World {
         check.is_whole = true;
         if check.is_done {
             self.complete(place, segment);
+        } else {
+            self.check(place, segment);
         }
     }
 
@@ -186,9 +202,13 @@ impl World {
         }
         if let Some(place) = self.open_end(conn, 1 - end) {
             let swarm = self.viewers[place].swarm.as_ref();
-            let remaining = swarm.and_then(|s| s.expecting(peer)).map_or(0, |e| e.remaining);
-            if len > 0 && len <= remaining {
+            let expected = swarm.and_then(|s| s.expecting(peer)).filter(|e| len <= e.remaining);
+            if let Some(expected) = expected.filter(|_| len > 0) {
                 self.input(place, Input::Received { peer, len });
+                if !self.viewers[place].holds(expected.segment) {
+                    let end = expected.offset + len;
+                    self.came(place, expected.segment, expected.offset, end);
+                }
             }
             if is_last {
                 let (segment, request) = (serve.segment.0, serve.request);

@@ -203,7 +203,6 @@ impl World {
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
             Output::Refresh => self.refresh(place),
-            Output::Check { segment } => self.check(place, segment),
             Output::Verify { segment } => self.verify(place, segment),
             Output::Drop { peer, .. } => self.close(place, peer),
             Output::Fail { .. } => self.report.failures += 1,

@@ -29,17 +29,22 @@ pub struct Viewer {
     held: BTreeSet<SegmentId>,
     /// The held segments, oldest first.
     order: VecDeque<SegmentId>,
+    /// The segments below that are in the playlist as the daemon knows it.
+    pub listed: u64,
     pub player: Player,
     /// When the swarm will be told the time.
     pub alarm_us: Option<u64>,
 }
 
 /// How far a comparison with the origin's bytes is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Check {
+    pub has_begun: bool,
     pub is_done: bool,
     /// All bytes are there, and wait for it.
     pub is_whole: bool,
+    /// What peers sent in the meantime.
+    pub waiting: Vec<(u64, u64)>,
 }
 
 /// A request to the origin.

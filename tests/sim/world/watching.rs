@@ -137,6 +137,9 @@ impl World {
         let duration = Duration::from_micros(SEGMENT_US);
         let slot = |id| Slot { id: SegmentId(id), duration, size: None };
         let segments = (first..edge).map(slot).collect();
+        self.viewers[place].listed = edge;
+        let waiting: Vec<_> = self.viewers[place].checks.keys().copied().collect();
+        waiting.into_iter().for_each(|segment| self.check(place, segment));
         self.input(place, Input::Timeline { segments, is_live });
     }
 
