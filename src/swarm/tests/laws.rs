@@ -132,10 +132,7 @@ impl Shell {
             }
             Output::Drop { peer, .. } => self.forget(peer),
             Output::Fail { segment } => drop(self.waiting.remove(&segment)),
-            Output::Discard { .. }
-            | Output::Say { .. }
-            | Output::Check { .. }
-            | Output::Refresh => {}
+            Output::Discard { .. } | Output::Say { .. } | Output::Refresh => {}
         }
     }
 }

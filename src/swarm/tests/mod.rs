@@ -16,8 +16,6 @@ struct Script {
     now_ms: u64,
     /// Whether announcements appear among the outputs.
     shows_announcements: bool,
-    /// Whether it appears that bytes of peers are to be looked at.
-    shows_checks: bool,
 }
 
 const PLAYER: PlayerId = PlayerId(1);
@@ -50,8 +48,7 @@ impl Script {
     fn with(config: Config, is_live: bool) -> Self {
         let start = Instant::now();
         let swarm = Swarm::new(config, PeerId(*b"-HS0001-abcdefghijkl"), 7, start);
-        let mut script =
-            Self { swarm, start, now_ms: 0, shows_announcements: false, shows_checks: false };
+        let mut script = Self { swarm, start, now_ms: 0, shows_announcements: false };
         script.input(timeline(0..100, is_live));
         script
     }
@@ -97,10 +94,7 @@ impl Script {
         while let Some(output) = self.swarm.poll() {
             let is_announcement =
                 matches!(output, Output::Say { message: Message::Announcement { .. }, .. });
-            let is_check = matches!(output, Output::Check { .. });
-            let is_shown =
-                (self.shows_announcements || !is_announcement) && (self.shows_checks || !is_check);
-            if is_shown {
+            if self.shows_announcements || !is_announcement {
                 lines.push(line(&output));
             }
         }
@@ -179,7 +173,6 @@ fn line(output: &Output) -> String {
         }
         Output::StopServe { peer, request } => format!("{}: stop serve #{request}", peer.0),
         Output::Refresh => "refresh".into(),
-        Output::Check { segment } => format!("check {segment}"),
         Output::Verify { segment } => format!("verify {segment}"),
         Output::Drop { peer, reason } => format!("{}: drop, {reason}", peer.0),
         Output::Fail { segment } => format!("fail {segment}"),
