@@ -1,12 +1,16 @@
 //! Scenarios: inputs at virtual times, outputs as short lines. Nothing here sleeps or connects.
 
 mod demands;
+mod kin;
 mod laws;
 mod peers;
+mod relay;
+mod seats;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::wire::Message;
+use super::wire::{CHUNK_BYTES, Message};
 use super::*;
 
 /// One swarm on a clock of its own.
@@ -16,11 +20,30 @@ struct Script {
     now_ms: u64,
     /// Whether announcements appear among the outputs.
     shows_announcements: bool,
+    /// Everything that came out so far.
+    log: Vec<String>,
+}
+
+/// A part of a segment that a peer was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    peer: u32,
+    request: u64,
+    from: u64,
+    end: u64,
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        self.end - self.from
+    }
 }
 
 const PLAYER: PlayerId = PlayerId(1);
 /// Bytes of every segment in the scenarios.
 const SIZE: u64 = 1_000_000;
+/// Chunks of every segment, the last of them short.
+const CHUNKS: u64 = SIZE.div_ceil(CHUNK_BYTES);
 
 /// What the scenarios count on, whatever the defaults are tuned to.
 fn settings() -> Config {
@@ -46,9 +69,14 @@ impl Script {
     }
 
     fn with(config: Config, is_live: bool) -> Self {
+        Self::named(PeerId(*b"-HS0001-abcdefghijkl"), config, is_live)
+    }
+
+    fn named(me: PeerId, config: Config, is_live: bool) -> Self {
         let start = Instant::now();
-        let swarm = Swarm::new(config, PeerId(*b"-HS0001-abcdefghijkl"), 7, start);
-        let mut script = Self { swarm, start, now_ms: 0, shows_announcements: false };
+        let swarm = Swarm::new(config, me, 7, start);
+        let mut script =
+            Self { swarm, start, now_ms: 0, shows_announcements: false, log: Vec::new() };
         script.input(timeline(0..100, is_live));
         script
     }
@@ -98,7 +126,15 @@ impl Script {
                 lines.push(line(&output));
             }
         }
+        self.log.extend(lines.iter().cloned());
         lines
+    }
+
+    /// What came out while that was done.
+    fn log_of(&mut self, act: impl FnOnce(&mut Self)) -> Vec<String> {
+        let before = self.log.len();
+        act(self);
+        self.log[before..].to_vec()
     }
 
     fn connect(&mut self, peer: u32) -> Vec<String> {
@@ -122,6 +158,40 @@ impl Script {
 
     fn data(&mut self, peer: u32, segment: u64, request: u64, size: u64) -> Vec<String> {
         self.hear(peer, Message::Data { segment, size, request })
+    }
+
+    fn part(
+        &mut self,
+        peer: u32,
+        segment: u64,
+        request: u64,
+        size: u64,
+        total: u64,
+    ) -> Vec<String> {
+        self.hear(peer, Message::Part { segment, size, request, total })
+    }
+
+    /// It has those chunks; words are gathered for a moment.
+    fn holding(&mut self, peer: u32, segment: u64, chunks: &[u64]) -> Vec<String> {
+        self.hear(peer, Message::Holding { segment, total: SIZE, chunks: chunks.to_vec() })
+    }
+
+    /// It counts on a segment.
+    fn coming(&mut self, peer: u32, segment: u64, hops: u64) -> Vec<String> {
+        self.hear(peer, Message::Coming { segments: vec![(segment, hops)] })
+    }
+
+    /// The playlist says how large segments are.
+    fn sized(&mut self) {
+        let duration = Duration::from_secs(4);
+        let slot = |id| Slot { id: SegmentId(id), duration, size: Some(SIZE) };
+        self.input(Input::Timeline { segments: (0..100).map(slot).collect(), is_live: false });
+    }
+
+    /// That peer is known to send so many megabytes a second.
+    fn quick(&mut self, peer: u32, megabytes: u64) {
+        let peer = self.swarm.peers.get_mut(&PeerKey(peer)).unwrap();
+        peer.throughput.learn(megabytes * 1_000_000, Duration::from_secs(1));
     }
 
     fn receive(&mut self, peer: u32, len: u64) -> Vec<String> {
@@ -148,6 +218,18 @@ impl Script {
             self.hand(segment);
         }
     }
+}
+
+/// The parts that were asked for.
+fn parts(lines: &[String]) -> Vec<Part> {
+    let part = |line: &String| {
+        let (peer, rest) = line.split_once(": request ")?;
+        let peer = peer.rsplit(' ').next()?.parse().ok()?;
+        let (from, end) = rest.split_once(" from ")?.1.split_once(" to ")?;
+        let request = rest.split_once('#')?.1.split(' ').next()?.parse().ok()?;
+        Some(Part { peer, request, from: from.parse().ok()?, end: end.parse().ok()? })
+    };
+    lines.iter().filter_map(part).collect()
 }
 
 fn timeline(ids: std::ops::Range<u64>, is_live: bool) -> Input {
