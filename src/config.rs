@@ -15,6 +15,8 @@ pub mod setting;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
+use crate::verify::hash_list::ListPlace;
+use crate::verify::ladder::Mode;
 use setting::{Described, settings};
 
 /// The largest configuration file that is read.
@@ -105,6 +107,15 @@ settings! {
         live_delay_s: LiveDelay = LiveDelay::Automatic;
         /// Seconds for which a stream is still shared after its last player (0 to 86,400).
         linger_s: u64 = 30, in 0..=86_400;
+        /// What has to prove that a peer's segment is the origin's. "ladder": the strongest of a
+        /// hash list of the publisher, agreement of members, and slices compared with the origin's.
+        /// "head": the origin is asked for a digest of each segment, too. "strict": only hash lists
+        /// and digests count, and of a stream that has neither nothing is taken from peers.
+        verify: Mode = Mode::Ladder;
+        /// Hash lists, each "playlists=list": how the URLs of playlists begin, and the list's URL,
+        /// such as "https://example.com/live/=https://example.com/hashes.json". Otherwise
+        /// segments-sha256.json is looked for beside the playlist.
+        hash_lists: Vec<ListPlace> = Vec::new();
         /// Local IP addresses to connect from; empty means every network interface, and loopback
         /// too when a tracker is on this machine.
         bind: Vec<IpAddr> = Vec::new();
@@ -289,6 +300,9 @@ impl Config {
         let mut masked = self.clone();
         for tracker in &mut masked.p2p.trackers {
             *tracker = crate::redact::text(tracker);
+        }
+        for place in &mut masked.p2p.hash_lists {
+            *place = place.masked();
         }
         masked
     }

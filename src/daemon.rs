@@ -27,7 +27,7 @@ use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::redact;
 use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
-use crate::stream::{Budget, Pace, Parts, Registry};
+use crate::stream::{Budget, Pace, Parts, Registry, VerifyConfig};
 use crate::swarm;
 use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
@@ -190,7 +190,9 @@ fn front(
         trackers: trackers.clone(),
         pace: Arc::new(Pace::new(config.p2p.upload_rate_max, config.p2p.upload_rate_on_lan)),
         swarm: core_config(config),
+        verify: VerifyConfig { mode: config.p2p.verify, lists: config.p2p.hash_lists.clone() },
         peers_max: usize::try_from(config.p2p.peers_max).unwrap_or(usize::MAX),
+        bans: Arc::default(),
         linger: Duration::from_secs(config.p2p.linger_s),
         meter: meter.clone(),
         tasks: tasks.clone(),

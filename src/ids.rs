@@ -92,6 +92,12 @@ impl PeerId {
         Self(id)
     }
 
+    /// Whether it says it is of our own kind, and will understand what only we say. A stranger may
+    /// claim anything.
+    pub fn is_kin(self) -> bool {
+        self.0.starts_with(b"-HS")
+    }
+
     /// What program the peer says it is, for statistics only: a stranger may claim anything.
     pub fn client(self) -> String {
         let version = |at: usize| {
@@ -161,6 +167,7 @@ mod tests {
         assert!(id.to_string().starts_with("-HS0001-"), "{id}");
         assert!(id.0.iter().all(u8::is_ascii_graphic));
         assert_eq!(id.client(), "hlswarm 0.1");
+        assert!(id.is_kin());
     }
 
     #[test]
@@ -178,6 +185,7 @@ mod tests {
     fn a_browser_engine_is_recognised_by_its_prefix() {
         let id = PeerId(*b"-PM0203-KgNQR64n1b5H");
         assert_eq!(id.client(), "p2p-media-loader 2.3");
+        assert!(!id.is_kin() && !PeerId(*b"HS-00000000000000000").is_kin());
         assert_eq!(PeerId(*b"xxxxxxxxxxxxxxxxxxxx").client(), "unknown");
     }
 }

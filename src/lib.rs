@@ -18,6 +18,7 @@
 //! | [`ids`] | newtypes shared by all layers |
 //! | [`playlist`] | pure: URIs found and rewritten in place, timelines, identities, the URL codec |
 //! | [`swarm`] | pure: who brings which segment when, whom to serve; the wire codec |
+//! | [`verify`] | pure: how it is proved that what peers send is the origin's |
 //! | [`stream`] | a rendition's actor, buffers that players read from, the registry of streams |
 //! | [`cache`] | whole segments in memory, least recently used out first |
 //! | [`origin`] | the upstream HTTP server: redirects, retries, resuming (alone uses reqwest) |
@@ -37,7 +38,7 @@
 //! 4. Bytes arrive into one [`stream::buffer::SegmentBuffer`], from the download task or from a
 //!    peer's data channel. What has arrived is kept when the source changes.
 //! 5. The buffer wakes its readers: a player gets the origin's bytes before the segment is
-//!    complete, a peer's once they were checked.
+//!    complete, a peer's once they were proved.
 //!
 //! A part of a low-latency segment goes past the actor (`stream::part`): held, or fetched at once
 //! for all who ask. A playlist request is shorter still: held or fetched once for all who wait,
@@ -49,7 +50,7 @@
 //!   argument, randomness as a seed. `tests/sim` drives the same code in virtual time.
 //! - No message of the wire codec can carry a playlist, a key, a part or a URL. Keys, playlists and
 //!   init sections never enter the cache or a swarm: only segments of a timeline have ids.
-//! - Nobody waits for a whole segment of the origin; nobody gets a peer's bytes unchecked.
+//! - Nobody waits for a whole segment of the origin; nobody gets a peer's bytes unproved.
 //! - No second request to the origin for a segment under way: one opener per segment.
 //! - No bytes are shared between two sets of credentials.
 //! - No query value, cookie, authorization or session description is logged or shown.
@@ -60,7 +61,7 @@
 //!
 //! Segments take at most `cache.bytes_max` + `cache.in_flight_bytes_max`, and 4 MiB for each
 //! segment that is relayed because it is too large to keep. What a peer is sending is held back
-//! until it is checked whole, so each connected peer may add one segment
+//! until it is proved whole, so each connected peer may add one segment
 //! (`cache.segment_bytes_max`) and 16 MiB of unread messages. A playlist is at most 10 MiB, and
 //! 40 MiB when rewritten; the models read from it come on top for as long as it is read.
 
@@ -81,3 +82,4 @@ pub mod shutdown;
 pub mod stream;
 pub mod swarm;
 pub mod tracker;
+pub mod verify;

@@ -24,6 +24,14 @@ pub struct Counters {
     pub peer_segments: AtomicU64,
     /// Segments received from a peer and thrown away because they failed verification.
     pub rejected_segments: AtomicU64,
+    /// Segments with bytes of peers that a hash list proved.
+    pub proved_by_list: AtomicU64,
+    /// That a digest of the origin proved.
+    pub proved_by_digest: AtomicU64,
+    /// That the agreement of members proved.
+    pub proved_by_agreement: AtomicU64,
+    /// That were compared with the origin's bytes, in part or whole.
+    pub proved_by_slices: AtomicU64,
 }
 
 /// What [`Counters`] stood at.
@@ -45,6 +53,22 @@ pub struct Snapshot {
     pub peer_segments: u64,
     /// See [`Counters::rejected_segments`].
     pub rejected_segments: u64,
+    /// What proved the segments that have bytes of peers.
+    #[serde(skip)]
+    pub checked_by: CheckedBy,
+}
+
+/// Segments with bytes of peers, by what proved them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CheckedBy {
+    /// See [`Counters::proved_by_list`].
+    pub list: u64,
+    /// See [`Counters::proved_by_digest`].
+    pub digest: u64,
+    /// See [`Counters::proved_by_agreement`].
+    pub agreement: u64,
+    /// See [`Counters::proved_by_slices`].
+    pub slices: u64,
 }
 
 impl Counters {
@@ -60,6 +84,12 @@ impl Counters {
             origin_requests: read(&self.origin_requests),
             peer_segments: read(&self.peer_segments),
             rejected_segments: read(&self.rejected_segments),
+            checked_by: CheckedBy {
+                list: read(&self.proved_by_list),
+                digest: read(&self.proved_by_digest),
+                agreement: read(&self.proved_by_agreement),
+                slices: read(&self.proved_by_slices),
+            },
         }
     }
 }

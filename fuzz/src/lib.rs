@@ -7,12 +7,18 @@
 pub mod ids;
 #[path = "../../src/playlist/mod.rs"]
 pub mod playlist;
+/// The core's codec alone.
+#[path = "../../src/swarm"]
+pub mod swarm {
+    pub mod wire;
+}
 
 use playlist::lines::{self, UriKind, UriSpan};
 use playlist::rewrite::{Context, rewrite};
 use playlist::{Definitions, Playlist, channels, identity, proxy_url, text, timeline};
 use proxy_url::{Suffix, URL_BYTES_MAX};
 use url::Url;
+use swarm::wire::{self, Decoded, Decoder, Message};
 
 /// A place for playlists to come from.
 pub fn base() -> Url {
@@ -76,6 +82,28 @@ pub fn check_timeline(bytes: &[u8]) {
             assert!(found.len() <= multivariant.playlists().count());
         }
         Err(_) => {}
+    }
+}
+
+/// What is understood is said again, and understood alike; nothing is remembered without limit. A
+/// message ends where the input says so, as on a connection.
+pub fn check_wire(bytes: &[u8]) {
+    let mut decoder = Decoder::new();
+    let mut said = Vec::new();
+    for message in bytes.split_inclusive(|byte| *byte == b'\n') {
+        said.push(decoder.decode(message));
+    }
+    said.push(Decoder::new().decode(bytes));
+    for decoded in said {
+        let Decoded::Message(message) = decoded else { continue };
+        if let Message::Announcement { loaded, loading } = &message {
+            assert!(loaded.len().max(loading.len()) <= wire::ANNOUNCED_IDS_MAX);
+            continue;
+        }
+        let mut again = Decoder::new();
+        let frames = wire::encode(&message, 65_535);
+        let last = frames.iter().map(|frame| again.decode(frame)).last();
+        assert_eq!(last, Some(Decoded::Message(message)));
     }
 }
 

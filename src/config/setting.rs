@@ -10,6 +10,8 @@ use std::ops::RangeInclusive;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
+use crate::verify::hash_list::ListPlace;
+use crate::verify::ladder::Mode;
 use toml::de::DeValue;
 
 /// A type that a setting can have.
@@ -81,6 +83,8 @@ macro_rules! text_setting {
 text_setting!(String, "a text in quotes");
 text_setting!(Proxy, "a URL such as \"http://host:3128\" or \"socks5://host:1080\"");
 text_setting!(HostProxy, "\"host=proxy\", such as \"example.com=socks5://host:1080\"");
+text_setting!(Mode, "\"ladder\", \"head\" or \"strict\"");
+text_setting!(ListPlace, "\"playlists=list\", two http:// or https:// URLs");
 text_setting!(SocketAddr, "an address and port such as \"127.0.0.1:4570\"");
 text_setting!(IpAddr, "an IP address in quotes");
 

@@ -5,10 +5,11 @@
 
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -65,9 +66,33 @@ fn answer(request: &Request<Incoming>, length: Duration) -> Response<Full<Bytes>
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     };
-    let mut response = Response::new(Full::new(body));
+    let size = body.len();
+    let asked = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
+    let mut response = match asked.and_then(|text| range(text, size)) {
+        Some(range) => {
+            let part = body.slice(range.clone());
+            let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            let mut response = Response::new(Full::new(part));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let text = HeaderValue::from_str(&text);
+            response.headers_mut().extend(text.map(|text| (CONTENT_RANGE, text)));
+            response
+        }
+        None => Response::new(Full::new(body)),
+    };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// `bytes=100-199` or `bytes=100-` of `size` bytes; anything else is answered with everything.
+fn range(text: &str, size: usize) -> Option<Range<usize>> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let start = first.parse().ok()?;
+    let end = match last {
+        "" => size,
+        last => last.parse::<usize>().ok()?.checked_add(1)?.min(size),
+    };
+    (start < end).then_some(start..end)
 }
 
 fn master() -> &'static str {
@@ -100,6 +125,22 @@ fn number(path: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_viewer_gets_the_part_it_asks_for() {
+        for (text, part) in [
+            ("bytes=0-9", Some(0..10)),
+            ("bytes=5-", Some(5..100)),
+            ("bytes=90-200", Some(90..100)),
+            ("bytes=100-", None),
+            ("bytes=7-3", None),
+            ("bytes=-5", None),
+            ("bytes=0-1,3-4", None),
+            ("bytes=0-18446744073709551615", None),
+        ] {
+            assert_eq!(range(text, 100), part, "{text}");
+        }
+    }
 
     #[test]
     fn the_film_is_as_long_as_the_demonstration_and_its_segments_are_transport_streams() {

@@ -142,6 +142,7 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "cache_bytes": counters.cache_bytes,
         "upload_bytes": counters.upload_bytes,
         "served_bytes": counters.served_bytes,
+        "checked_by": counters.checked_by,
         "live_delay_s": profile.live_delay_ms.load(Ordering::Relaxed) as f64 / 1000.0,
         "active_players": profile.active_players.load(Ordering::Relaxed),
     })

@@ -60,6 +60,23 @@ pub(super) enum Mismatch {
 }
 
 impl Wanted {
+    /// The slice, if it is one.
+    pub fn slice(&self) -> Option<ByteRange> {
+        match self {
+            Self::Slice(slice) => Some(*slice),
+            Self::Whole | Self::From(_) | Self::AsAsked(_) => None,
+        }
+    }
+
+    /// Whether it is as large a part, perhaps of another resource.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole, Self::Whole) => true,
+            (Self::Slice(ours), Self::Slice(theirs)) => ours.len == theirs.len,
+            _ => false,
+        }
+    }
+
     /// The `Range` header that asks for what is missing when `from` bytes are held.
     pub(super) fn range_header(&self, from: u64) -> Option<HeaderValue> {
         let text = match self {

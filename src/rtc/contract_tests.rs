@@ -197,3 +197,19 @@ contract!(
     an_unanswered_offer_can_be_closed,
     an_offer_given_up_half_way_leaves_nothing_behind,
 );
+
+#[tokio::test]
+async fn a_link_knows_the_socket_on_the_other_side() {
+    let tasks = TaskTracker::new();
+    let net = loopback(&tasks);
+    let offer = net.offer().await.unwrap();
+    let answer = net.answer(&offer.sdp).await.unwrap();
+    offer.pending.accept(&answer.sdp).await.unwrap();
+    let (offerer, answerer) = tokio::join!(offer.pending.opened(), answer.pending.opened());
+    for (link, described) in [(offerer.unwrap(), answer.sdp), (answerer.unwrap(), offer.sdp)] {
+        let remote = link.remote().expect("an address");
+        let named = format!(" 127.0.0.1 {} typ host", remote.port());
+        assert!(remote.ip().is_loopback() && described.contains(&named), "{remote}");
+        assert!(link.is_near());
+    }
+}

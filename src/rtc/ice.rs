@@ -97,6 +97,11 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// Whether an address is on this machine or a local network.
+pub fn is_local(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback() || is_private(ip)
+}
+
 /// Whether we may send packets to an address only because a stranger named it.
 pub fn is_allowed_address(ip: IpAddr, reach: Reach) -> bool {
     let ip = ip.to_canonical();

@@ -3,6 +3,7 @@
 //! Implements `Pending` and `Link` over a [`Connection`], which `peer` makes and closes. Does not
 //! look into messages beyond their length. Driven by the actor of a rendition.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -68,8 +69,8 @@ impl Pending for PeerPending {
         };
         let channel = opened.map_err(|_| RtcError::TimedOut)?.ok_or(RtcError::Closed)?;
         let connection = Arc::clone(&self.connection);
-        let (path, is_near) = connection.path().await;
-        Ok(Arc::new(PeerLink { channel, connection, path, is_near }))
+        let (path, remote) = connection.route().await;
+        Ok(Arc::new(PeerLink { channel, connection, path, remote }))
     }
 
     async fn close(&self) {
@@ -81,7 +82,7 @@ struct PeerLink {
     channel: Arc<dyn DataChannel>,
     connection: Arc<Connection>,
     path: Path,
-    is_near: bool,
+    remote: Option<SocketAddr>,
 }
 
 #[async_trait]
@@ -131,7 +132,11 @@ impl Link for PeerLink {
     }
 
     fn is_near(&self) -> bool {
-        self.is_near
+        self.remote.is_some_and(|remote| ice::is_local(remote.ip()))
+    }
+
+    fn remote(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     async fn close(&self) {

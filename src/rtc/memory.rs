@@ -5,6 +5,7 @@
 //! beyond tokio's timer in [`Pending::opened`].
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
@@ -216,6 +217,10 @@ impl Link for MemoryLink {
 
     fn is_near(&self) -> bool {
         true
+    }
+
+    fn remote(&self) -> Option<SocketAddr> {
+        None
     }
 
     async fn close(&self) {

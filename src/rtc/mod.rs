@@ -16,7 +16,7 @@ mod contract_tests;
 #[cfg(test)]
 mod hostile_tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +90,10 @@ pub trait Link: Send + Sync {
 
     /// How the bytes travel, as far as it is known.
     fn path(&self) -> Path;
+
+    /// The address the peer's bytes come from; `None` where it is not known, or is a relay's and
+    /// says nothing of the peer. Never logged.
+    fn remote(&self) -> Option<SocketAddr>;
 
     /// Whether the peer is on this machine or its local network.
     fn is_near(&self) -> bool;

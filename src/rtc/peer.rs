@@ -190,27 +190,22 @@ impl Connection {
         if ice::has_candidate(&sdp) { Ok(sdp) } else { Err(RtcError::NoCandidates) }
     }
 
-    /// How it travels, and whether the other side is on this machine or its local network.
-    pub(super) async fn path(&self) -> (Path, bool) {
-        let Some(sctp) = self.peer.sctp().await else { return (Path::Unknown, false) };
+    /// How it travels, and from which address, unless that is a relay's.
+    pub(super) async fn route(&self) -> (Path, Option<SocketAddr>) {
+        let Some(sctp) = self.peer.sctp().await else { return (Path::Unknown, None) };
         let transport = sctp.transport().ice_transport();
         let Ok(Some(pair)) = transport.get_selected_candidate_pair().await else {
-            return (Path::Unknown, false);
+            return (Path::Unknown, None);
         };
         let (local, remote) = (pair.local(), pair.remote());
         let is_both_host = [local.typ, remote.typ] == [RTCIceCandidateType::Host; 2];
-        let is_near = |address: &str| {
-            address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ice::is_private(ip))
-        };
+        let ip = remote.address.parse::<IpAddr>().ok();
         if [local.typ, remote.typ].contains(&RTCIceCandidateType::Relay) {
-            (Path::Relay, false)
-        } else if is_near(&remote.address) {
-            (Path::Host, true)
-        } else if is_both_host {
-            (Path::Host, false)
-        } else {
-            (Path::Srflx, false)
+            return (Path::Relay, None);
         }
+        let is_direct = is_both_host || ip.is_some_and(ice::is_local);
+        let path = if is_direct { Path::Host } else { Path::Srflx };
+        (path, ip.map(|ip| SocketAddr::new(ip, remote.port)))
     }
 
     /// Ends it. A caller that gives up waiting does not stop it from ending.

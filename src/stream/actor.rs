@@ -12,19 +12,23 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::arriving::{self, Arriving};
+use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
+use super::roster::Roster;
 use super::shape::Shapes;
-use super::signalling::{Opened, Report, Roster};
+use super::signalling::{Opened, Report};
+use super::verifier::{self, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
-use crate::swarm::{DropReason, Input, Output, Slot, Swarm};
+use crate::swarm::{Input, Output, Slot, Swarm};
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
 const EVENTS_MAX: usize = 64;
@@ -45,6 +49,8 @@ pub struct Actor {
     pub(super) shapes: Shapes,
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
+    pub(super) claims: Claims,
+    pub(super) verifier: Verifier,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -65,6 +71,8 @@ pub struct Actor {
 pub struct Life {
     /// Where it is told what to do.
     pub commands: mpsc::Receiver<Command>,
+    /// The media playlist, as the player asked for it.
+    pub playlist: Url,
     /// After how long it joins the swarm; `None`: never.
     pub meets_after: Option<Duration>,
     /// Asks it to end as soon as nobody reads.
@@ -78,6 +86,8 @@ pub struct Inbox {
     links: mpsc::Receiver<LinkEvent>,
     opened: mpsc::Receiver<Opened>,
     reports: mpsc::Receiver<(usize, Report)>,
+    hashed: mpsc::Receiver<Hashed>,
+    verdicts: mpsc::Receiver<Verdict>,
 }
 
 impl Actor {
@@ -88,7 +98,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, meets_after, retire } = life;
+        let Life { commands, playlist, meets_after, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -97,18 +107,11 @@ impl Actor {
         let (link_events, links) = mpsc::channel(EVENTS_MAX);
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
+        let (claims, hashed) = Claims::new();
+        let (verifier, verdicts) = verifier(&parts, playlist, &meter, &cancel);
         let hurry = watch::Sender::new(false);
-        let mut seed = [0; 8];
-        if crate::ids::fill_random(&mut seed).is_err() {
-            tracing::warn!("no random source: choices between peers are predictable");
-        }
         let mut actor = Self {
-            swarm: Swarm::new(
-                parts.swarm.clone(),
-                parts.me,
-                u64::from_le_bytes(seed),
-                now.into_std(),
-            ),
+            swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
             wire_base: timeline.wire_base(),
             arriving: Arriving::new(arriving::Context {
                 budget: parts.budget.clone(),
@@ -119,7 +122,9 @@ impl Actor {
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
             }),
-            roster: Arc::new(Roster::new(parts.peers_max)),
+            claims,
+            verifier,
+            roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
                 meter: meter.clone(),
@@ -148,7 +153,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports })
+        (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -157,6 +162,8 @@ impl Actor {
         let evictions = self.evictions.clone();
         let attention = self.attention.clone();
         let retire = self.retire.clone();
+        let mut banned = self.parts.bans.watch();
+        self.decide_to_take();
         loop {
             self.drain();
             let now = Instant::now();
@@ -175,8 +182,11 @@ impl Actor {
                 Some(event) = inbox.links.recv() => self.on_link(event),
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
+                Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
+                Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
+                Ok(()) = banned.changed() => self.on_bans(),
                 () = tokio::time::sleep_until(wake) => self.feed(Input::Tick),
             }
         }
@@ -259,6 +269,7 @@ impl Actor {
         };
         self.manners = Manners::of(&request);
         self.arriving.set_request(segment, request);
+        self.look_for_proof();
         self.arriving.set_detour(detour);
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.
@@ -300,7 +311,7 @@ impl Actor {
     }
 
     /// Carries out everything the core has decided.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(output) = self.swarm.poll() {
             match output {
                 Output::Fetch { segment, .. } => self.fetch(segment),
@@ -317,16 +328,7 @@ impl Actor {
                 }
                 Output::Verify { segment } => self.verify(segment),
                 Output::Drop { peer, reason } => {
-                    tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
-                    if let Some(link) = self.peers.remove(&peer) {
-                        if matches!(
-                            reason,
-                            DropReason::Protocol | DropReason::Overflow | DropReason::Polluted
-                        ) {
-                            self.roster.ban(link.id);
-                        }
-                        link.close();
-                    }
+                    self.drop_peer(peer, reason);
                 }
                 Output::Fail { segment } => self.arriving.fail(segment),
             }
@@ -335,6 +337,34 @@ impl Actor {
         self.hurry
             .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
+}
+
+/// The checks of a stream, and where their verdicts come from.
+fn verifier(
+    parts: &Parts,
+    playlist: Url,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> (Verifier, mpsc::Receiver<Verdict>) {
+    let (events, verdicts) = mpsc::channel(EVENTS_MAX);
+    let context = verifier::Context {
+        config: parts.verify.clone(),
+        playlist,
+        origin: parts.origin.counting(meter.clone()),
+        meter: meter.clone(),
+        events,
+        tasks: parts.tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    (Verifier::new(context), verdicts)
+}
+
+fn seed() -> u64 {
+    let mut seed = [0; 8];
+    if crate::ids::fill_random(&mut seed).is_err() {
+        tracing::warn!("no random source: choices between peers are predictable");
+    }
+    u64::from_le_bytes(seed)
 }
 
 #[cfg(test)]

@@ -6,15 +6,18 @@ use crate::ids::{InfoHash, PeerId};
 use crate::metrics::Counters;
 use crate::origin::{FetchRequest, Origin, OriginConfig};
 use crate::playlist::{self, Definitions, Playlist};
-use crate::stream::{Budget, Pace};
-use crate::swarm;
+use crate::rtc::Connector;
+use crate::rtc::memory::MemoryNet;
+use crate::stream::roster::Meeting;
+use crate::stream::{Budget, Pace, VerifyConfig};
+use crate::swarm::{self, DropReason};
+use crate::tracker::message::OfferId;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 const STREAM: StreamId = StreamId(1);
 const SEGMENT: SegmentId = SegmentId(0);
@@ -34,8 +37,10 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         connector: None,
         trackers: Vec::new(),
         swarm: swarm::Config::default(),
+        verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
-        peers_max: 0,
+        peers_max: 1,
+        bans: Arc::default(),
         linger: Duration::from_secs(60),
         meter: Meter::of_daemon(Arc::<Counters>::default()),
         tasks: TaskTracker::new(),
@@ -51,7 +56,12 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         live_delay_ms: AtomicU64::new(0),
         counters: Arc::default(),
     };
-    let life = Life { commands: mpsc::channel(1).1, meets_after: None, retire: Default::default() };
+    let life = Life {
+        commands: mpsc::channel(1).1,
+        playlist: url.clone(),
+        meets_after: None,
+        retire: Default::default(),
+    };
     let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
     (actor, inbox, cache)
 }
@@ -83,4 +93,27 @@ async fn a_segment_let_go_between_look_up_and_demand_is_fetched_again() {
     assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
     socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap(), "abc");
+}
+
+#[tokio::test]
+async fn what_a_liar_sent_of_other_segments_is_thrown_away_unchecked() {
+    let (mut actor, _inbox, _) = actor(&"http://127.0.0.1:9/0.ts".parse().unwrap());
+    let net = MemoryNet::new();
+    let offer = net.offer().await.unwrap();
+    let answer = net.answer(&offer.sdp).await.unwrap();
+    offer.pending.accept(&answer.sdp).await.unwrap();
+    let peer = PeerId([b'x'; 20]);
+    let meeting = Meeting { offerer: peer, offer: OfferId([0; 20]) };
+    let link = offer.pending.opened().await.unwrap();
+    actor.on_opened(Opened { peer, link, meeting });
+    let (liar, other) = (*actor.peers.keys().next().unwrap(), PeerKey(99));
+    for (segment, sender) in [(1, liar), (2, liar), (3, other)] {
+        let buffer = actor.arriving.buffer(SegmentId(segment));
+        buffer.append(0, Bytes::from_static(b"abc"), false);
+        actor.arriving.add_share(SegmentId(segment), sender, 0..3);
+    }
+    actor.drop_peer(liar, DropReason::Polluted);
+    let is_here = [1, 2, 3].map(|segment| actor.arriving.contains(SegmentId(segment)));
+    assert_eq!(is_here, [false, false, true]);
+    assert!(actor.parts.bans.has_id(peer) && actor.peers.is_empty());
 }

@@ -3,7 +3,8 @@
 //! Book-keeping between the core's words (fetch, discard, verify) and the buffers; it decides
 //! nothing. Driven by the actor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
@@ -16,9 +17,10 @@ use super::detour::Detour;
 use super::download::{Download, DownloadEvent};
 use super::failure::Failure;
 use super::shape::Shape;
-use crate::ids::SegmentId;
+use crate::ids::{PeerKey, SegmentId};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, Origin};
+use crate::verify::trust::Share;
 
 /// Segments of a stream that are on their way, or still being read.
 pub struct Arriving {
@@ -54,7 +56,14 @@ struct Entry {
     /// How the last player that opened it would ask the origin.
     request: Option<FetchRequest>,
     download: Option<(u64, CancellationToken)>,
+    /// What peers sent and nothing has proved yet.
+    shares: Vec<Share>,
+    /// Peers brought some of what is here, proved or not.
     has_peer_bytes: bool,
+    /// The check under way.
+    check: Option<(u64, CancellationToken)>,
+    /// Every byte is here.
+    is_whole: bool,
     /// Size in bytes, as the last peer said.
     claimed: Option<u64>,
     failure: Option<Failure>,
@@ -81,15 +90,87 @@ impl Arriving {
         self.detour = detour;
     }
 
-    /// The path that was asked for, to guess a content type from.
-    pub fn path(&self, segment: SegmentId) -> Option<String> {
-        let request = self.segments.get(&segment)?.request.as_ref()?;
-        Some(request.url.path().to_owned())
+    /// A peer's bytes were put there.
+    pub fn add_share(&mut self, segment: SegmentId, peer: PeerKey, bytes: Range<u64>) {
+        let entry = self.entry(segment);
+        entry.has_peer_bytes = true;
+        let shares = &mut entry.shares;
+        let before = shares.iter_mut().find(|s| s.peer == peer && s.bytes.end == bytes.start);
+        match before {
+            Some(share) => share.bytes.end = bytes.end,
+            None => shares.push(Share { peer, bytes }),
+        }
     }
 
-    /// A peer's bytes were appended.
-    pub fn mark_peer_bytes(&mut self, segment: SegmentId) {
-        self.entry(segment).has_peer_bytes = true;
+    /// What peers sent of it and nothing has proved yet.
+    pub fn shares(&self, segment: SegmentId) -> &[Share] {
+        self.segments.get(&segment).map_or(&[], |entry| &entry.shares)
+    }
+
+    /// Whether peers brought any of what is here, proved or not.
+    pub fn has_peer_bytes(&self, segment: SegmentId) -> bool {
+        self.segments.get(&segment).is_some_and(|entry| entry.has_peer_bytes)
+    }
+
+    /// Segments with bytes of that peer that nothing has proved yet.
+    pub fn suspects(&self, peer: PeerKey) -> Vec<SegmentId> {
+        let has = |entry: &Entry| entry.shares.iter().any(|share| share.peer == peer);
+        self.segments.iter().filter(|(_, entry)| has(entry)).map(|(id, _)| *id).collect()
+    }
+
+    /// A check has begun.
+    pub fn set_check(&mut self, segment: SegmentId, check: (u64, CancellationToken)) {
+        self.entry(segment).check = Some(check);
+    }
+
+    /// Whether it is being checked.
+    pub fn is_checking(&self, segment: SegmentId) -> bool {
+        self.segments.get(&segment).is_some_and(|entry| entry.check.is_some())
+    }
+
+    /// Every byte is here; the check under way may have begun before.
+    pub fn mark_whole(&mut self, segment: SegmentId) {
+        self.entry(segment).is_whole = true;
+    }
+
+    /// Whether every byte was here when the check ended.
+    pub fn take_whole(&mut self, segment: SegmentId) -> bool {
+        let entry = self.segments.get_mut(&segment);
+        entry.is_some_and(|entry| std::mem::take(&mut entry.is_whole))
+    }
+
+    /// Whether it is too large to be kept.
+    pub fn is_relayed(&self, segment: SegmentId) -> bool {
+        self.segments.get(&segment).is_some_and(|entry| entry.buffer.is_relayed())
+    }
+
+    /// A check has ended; whether it is the present one.
+    pub fn end_check(&mut self, segment: SegmentId, serial: u64) -> bool {
+        let Some(entry) = self.segments.get_mut(&segment) else { return false };
+        entry.check.take_if(|(number, _)| *number == serial).is_some()
+    }
+
+    /// The first `len` bytes are proved; who sent any of them.
+    pub fn prove(&mut self, segment: SegmentId, len: u64) -> BTreeSet<PeerKey> {
+        let Some(entry) = self.segments.get_mut(&segment) else { return BTreeSet::new() };
+        let proved = entry.shares.iter().filter(|share| share.bytes.start < len);
+        let peers = proved.map(|share| share.peer).collect();
+        entry.shares.iter_mut().for_each(|share| share.bytes.start = share.bytes.start.max(len));
+        entry.shares.retain(|share| !share.bytes.is_empty());
+        if entry.shares.is_empty() {
+            entry.buffer.release();
+        }
+        peers
+    }
+
+    /// How to ask the origin for it, as a player did.
+    pub fn request(&self, segment: SegmentId) -> Option<&FetchRequest> {
+        self.segments.get(&segment)?.request.as_ref()
+    }
+
+    /// Where else the stream's segments can be had.
+    pub fn detour(&self) -> Option<Arc<dyn Detour>> {
+        self.detour.clone()
     }
 
     /// A peer says how large the segment is.
@@ -97,28 +178,21 @@ impl Arriving {
         self.entry(segment).claimed = Some(size);
     }
 
-    /// Whether peers brought any of it.
-    pub fn has_peer_bytes(&self, segment: SegmentId) -> bool {
-        self.segments.get(&segment).is_some_and(|entry| entry.has_peer_bytes)
-    }
-
     /// Whether it is on its way.
     pub fn contains(&self, segment: SegmentId) -> bool {
         self.segments.contains_key(&segment)
     }
 
-    /// Begins a download behind what has arrived; `fallback` is asked where no player has.
-    pub fn fetch(
-        &mut self,
-        segment: SegmentId,
-        fallback: Option<FetchRequest>,
-        shape: Shape,
-    ) -> bool {
+    /// Begins a download behind what has arrived.
+    pub fn fetch(&mut self, segment: SegmentId, request: FetchRequest, shape: Shape) {
         self.serials += 1;
         let serial = self.serials;
         let entry = self.entry(segment);
-        let Some(request) = entry.request.clone().or(fallback) else { return false };
         let (buffer, claimed) = (entry.buffer.clone(), entry.claimed);
+        // What the origin sends from here on is nobody's share.
+        let from = buffer.len();
+        entry.shares.iter_mut().for_each(|share| share.bytes.end = share.bytes.end.min(from));
+        entry.shares.retain(|share| !share.bytes.is_empty());
         let cancel = self.context.cancel.child_token();
         let entry = self.entry(segment);
         if let Some((_, older)) = entry.download.replace((serial, cancel.clone())) {
@@ -140,7 +214,6 @@ impl Arriving {
             cancel,
         };
         self.context.tasks.spawn(download.run());
-        true
     }
 
     /// Ends the segment's download.
@@ -177,7 +250,11 @@ impl Arriving {
     /// it fails.
     pub fn discard(&mut self, segment: SegmentId) {
         let Some(entry) = self.segments.get_mut(&segment) else { return };
-        (entry.has_peer_bytes, entry.claimed) = (false, None);
+        entry.claimed = None;
+        entry.shares.clear();
+        entry.has_peer_bytes = false;
+        entry.is_whole = false;
+        entry.end_check();
         if !entry.buffer.reset() {
             self.fail(segment);
         } else if !entry.buffer.has_readers() && entry.download.is_none() {
@@ -234,17 +311,29 @@ impl Arriving {
             buffer: SegmentBuffer::new(budget.clone(), attention.clone()),
             request: None,
             download: None,
+            shares: Vec::new(),
             has_peer_bytes: false,
+            check: None,
+            is_whole: false,
             claimed: None,
             failure: None,
         })
     }
 
-    fn end(&mut self, segment: SegmentId, entry: Entry) {
+    fn end(&mut self, segment: SegmentId, mut entry: Entry) {
+        entry.end_check();
         if let Some((_, cancel)) = entry.download {
             cancel.cancel();
         }
         self.ended.push((segment, entry.buffer));
+    }
+}
+
+impl Entry {
+    fn end_check(&mut self) {
+        if let Some((_, cancel)) = self.check.take() {
+            cancel.cancel();
+        }
     }
 }
 

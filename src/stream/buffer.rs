@@ -1,7 +1,7 @@
 //! A segment while it arrives: one writer, many readers, each at its own place.
 //!
 //! Bytes are appended in order, whoever brings them; readers are woken as bytes are *released*
-//! (the origin's at once, a peer's only after they were checked). A segment too large to keep, or
+//! (the origin's at once, a peer's only after they were proved). A segment too large to keep, or
 //! more than memory allows, is relayed: what every reader has is let go, and the writer waits for
 //! the slowest. Whom to fetch from is decided elsewhere; the actor and the fetch task write here.
 
@@ -106,9 +106,10 @@ impl SegmentBuffer {
         Some(Reader::new(self.clone(), id, player))
     }
 
-    /// Appends bytes that belong at `at`; those of the origin are released, those of a peer wait
-    /// for [`SegmentBuffer::release`]. What is here already is left out, and so is what would leave
-    /// a gap or comes after the end: a source that was stopped may send a little more.
+    /// Appends bytes that belong at `at`. Those of a peer, and those of the origin behind them,
+    /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here
+    /// already is left out, and so is what would leave a gap or comes after the end: a source that
+    /// was stopped may send a little more.
     pub fn append(&self, at: u64, mut bytes: Bytes, is_released: bool) {
         let mut state = self.lock();
         let known = usize::try_from(state.len.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -125,7 +126,7 @@ impl SegmentBuffer {
         if !is_enough || state.len > self.budget.segment_bytes_max() {
             self.make_relay(&mut state);
         }
-        if is_released {
+        if is_released && state.released == offset {
             state.released = state.len;
         }
         self.trim(&mut state);
@@ -209,8 +210,13 @@ impl SegmentBuffer {
 
     /// Everything that has arrived, to be checked; `None` once its first bytes were let go.
     pub fn contents(&self) -> Option<Bytes> {
-        let state = self.lock();
-        state.has_beginning().then(|| join(&state.chunks))
+        let mut state = self.lock();
+        state.has_beginning().then(|| {
+            let whole = join(&state.chunks);
+            // One copy is enough for the check, the players and the cache.
+            state.chunks = VecDeque::from([(0, whole.clone())]);
+            whole
+        })
     }
 
     /// What readers were told before the first byte.

@@ -12,7 +12,7 @@ use url::Url;
 use super::download::{Download, Trouble};
 use crate::ids::SegmentId;
 use crate::origin::retry::{self, Failure};
-use crate::origin::{FetchRequest, Validator, Wanted};
+use crate::origin::{FetchRequest, Validator};
 
 /// Most places asked for one segment.
 const PLACES_MAX: usize = 8;
@@ -110,10 +110,6 @@ impl Download {
     }
 
     fn is_same_part(&self, other: &FetchRequest) -> bool {
-        match (&self.request.wanted, &other.wanted) {
-            (Wanted::Whole, Wanted::Whole) => true,
-            (Wanted::Slice(ours), Wanted::Slice(theirs)) => ours.len == theirs.len,
-            _ => false,
-        }
+        self.request.wanted.is_like(&other.wanted)
     }
 }

@@ -172,7 +172,6 @@ impl Download {
             source: if is_after_peer { Source::Both } else { Source::Origin },
             headers: Arc::new(answer.headers.clone()),
         });
-        self.buffer.release();
         let mut at = from;
         while let Some(bytes) = answer.chunk().await.map_err(Trouble::Origin)? {
             let size = bytes.len() as u64;
@@ -250,7 +249,7 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Whether the bytes are not the segment's own, although no encoding was asked for.
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|coding| {
         !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") && !coding.is_empty()
     })

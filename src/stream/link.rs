@@ -2,6 +2,7 @@
 //!
 //! The reader is here, the writer in `writer`. What to say and whom to serve is the actor's word.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -132,8 +133,12 @@ impl PeerLink {
         Self { id, link, outbox, slot, traffic, cancel }
     }
 
-    /// Sends a command; a peer that takes nothing any more is closed.
+    /// Sends a command, unless the peer would not understand it; one that takes nothing any more
+    /// is closed.
     pub fn say(&self, message: &Message) {
+        if message.is_for_kin() && !self.id.is_kin() {
+            return;
+        }
         if matches!(message, Message::Request { .. }) {
             self.traffic.ask();
         }
@@ -160,6 +165,11 @@ impl PeerLink {
     /// Closes the connection; a `Closed` event follows.
     pub fn close(&self) {
         self.cancel.cancel();
+    }
+
+    /// Where the peer is, as far as that is known.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.link.remote()
     }
 
     /// For statistics.

@@ -25,6 +25,11 @@ impl Manners {
         }
     }
 
+    /// Whether any player has asked yet.
+    pub fn are_known(&self) -> bool {
+        self.said.is_some()
+    }
+
     /// How to ask for a URL.
     pub fn request(&self, url: &Url) -> FetchRequest {
         let cookies = self.cookies.clone();

@@ -6,8 +6,11 @@
 
 mod actor;
 mod arriving;
+mod bans;
 mod budget;
 pub mod buffer;
+mod checking;
+mod claims;
 mod continuity;
 mod detour;
 mod download;
@@ -20,9 +23,11 @@ mod part_places;
 mod peers;
 mod places;
 mod registry;
+mod roster;
 mod segments;
 mod shape;
 mod signalling;
+mod verifier;
 mod writer;
 
 use std::sync::Arc;
@@ -42,6 +47,7 @@ use crate::rtc::Connector;
 use crate::swarm;
 use crate::tracker::session::TrackerSession;
 
+pub use bans::Bans;
 pub use budget::Budget;
 use buffer::Reader;
 pub use detour::Detour;
@@ -52,6 +58,7 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use verifier::VerifyConfig;
 
 /// Commands waiting for one stream's actor; players wait when it is full.
 const COMMANDS_MAX: usize = 256;
@@ -74,8 +81,12 @@ pub struct Parts {
     pub pace: Arc<Pace>,
     /// How the core decides.
     pub swarm: swarm::Config,
+    /// How it is proved that what peers send is the origin's.
+    pub verify: VerifyConfig,
     /// Connections to peers, for each stream.
     pub peers_max: usize,
+    /// Who lied in any of them.
+    pub bans: Arc<Bans>,
     /// How long a stream is kept for its peers after its last player.
     pub linger: Duration,
     /// Counts for the daemon.

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 
 use super::actor::Actor;
 use super::link::{LinkEvent, PeerLink};
-use super::signalling::{self, Admission, Opened, Report};
+use super::roster::Admission;
+use super::signalling::{self, Opened, Report};
 use crate::ids::{PeerKey, SegmentId};
-use crate::swarm::Input;
 use crate::swarm::wire::Message;
+use crate::swarm::{DropReason, Input};
 
 impl Actor {
     pub(super) fn meet_peers(
@@ -57,7 +58,8 @@ impl Actor {
     pub(super) fn on_opened(&mut self, opened: Opened) {
         let key = PeerKey(self.next_peer);
         self.next_peer += 1;
-        let admission = self.roster.admit(key, opened.peer, opened.meeting);
+        let remote = opened.link.remote();
+        let admission = self.roster.admit(key, opened.peer, remote, opened.meeting);
         if let Admission::Replace(older) = admission {
             self.disconnect(older);
         }
@@ -73,12 +75,51 @@ impl Actor {
         if is_near {
             self.feed(Input::Near { peer: key });
         }
+        // Behind the announcement of the segments that they are of.
+        self.drain();
+        self.say_hashes(key);
+        self.look_for_proof();
     }
 
     pub(super) fn disconnect(&mut self, peer: PeerKey) {
         if let Some(link) = self.peers.remove(&peer) {
             link.close();
+            self.verifier.trust.forget(peer);
             self.feed(Input::Disconnected { peer });
+        }
+    }
+
+    /// The core has forgotten that peer; what it did is not forgotten, if it lied.
+    pub(super) fn drop_peer(&mut self, peer: PeerKey, reason: DropReason) {
+        tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
+        self.verifier.trust.forget(peer);
+        let Some(link) = self.peers.remove(&peer) else { return };
+        match reason {
+            DropReason::Polluted => {
+                self.parts.bans.ban(link.id, link.remote());
+                self.throw_away_all(peer);
+            }
+            DropReason::Protocol | DropReason::Overflow => self.parts.bans.ban_id(link.id),
+            DropReason::Strikes | DropReason::Crowded => {}
+        }
+        link.close();
+    }
+
+    /// Somebody was banned, perhaps for what it sent of another stream: whoever that is here goes.
+    pub(super) fn on_bans(&mut self) {
+        let is_banned = |link: &PeerLink| self.parts.bans.has(link.id, link.remote());
+        let liars: Vec<_> =
+            self.peers.iter().filter(|(_, link)| is_banned(link)).map(|(key, _)| *key).collect();
+        for peer in liars {
+            self.disconnect(peer);
+            self.throw_away_all(peer);
+        }
+    }
+
+    /// What a liar sent is not worth a check: all of it that is not proved yet goes.
+    fn throw_away_all(&mut self, peer: PeerKey) {
+        for segment in self.arriving.suspects(peer) {
+            self.give_up_on_peers(segment);
         }
     }
 
@@ -87,7 +128,9 @@ impl Actor {
             LinkEvent::Heard(peer, message) => {
                 let base = self.wire_base;
                 let translated = message.map_segments(|wire| wire.checked_add(base));
-                if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
+                if let Some(Message::Hash { segment, sha256, is_from_origin: true }) = translated {
+                    self.on_claim(peer, SegmentId(segment), sha256);
+                } else if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
                     let is_head = matches!(message, Message::Data { .. });
                     self.feed(Input::Heard { peer, message });
                     if let Some(expected) = self.swarm.expecting(peer).filter(|_| is_head) {
@@ -114,7 +157,8 @@ impl Actor {
         if len <= expected.remaining {
             let buffer = self.arriving.buffer(expected.segment);
             buffer.append(expected.offset, bytes, false);
-            self.arriving.mark_peer_bytes(expected.segment);
+            let range = expected.offset..expected.offset + len;
+            self.arriving.add_share(expected.segment, peer, range);
         }
         self.feed(Input::Received { peer, len });
     }

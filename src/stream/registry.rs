@@ -356,7 +356,8 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let retire = CancellationToken::new();
-    let life = Life { commands: inbox, meets_after, retire: retire.clone() };
+    let life =
+        Life { commands: inbox, playlist: playlist.clone(), meets_after, retire: retire.clone() };
     let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
     parts.tasks.spawn(actor.run(inbox));
     let handle = StreamHandle {

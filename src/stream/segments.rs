@@ -1,4 +1,4 @@
-//! The actor's dealings with segments: fetching them, checking them, keeping them.
+//! The actor's dealings with segments: fetching them, keeping them, throwing them away.
 //!
 //! Carries out what the core decided and tells it what came of it.
 
@@ -14,7 +14,7 @@ use super::buffer::{Head, Source};
 use super::download::{DownloadEvent, News, guess_content_type};
 use super::shape::Shape;
 use crate::cache::Segment;
-use crate::ids::SegmentId;
+use crate::ids::{PeerKey, SegmentId};
 use crate::origin::{FetchRequest, Wanted};
 use crate::swarm::Input;
 
@@ -25,8 +25,11 @@ impl Actor {
         }
         let segment = event.segment;
         match event.news {
-            News::Progress(len, total) => self.feed(Input::Fetched { segment, len, total }),
-            News::Mismatch => self.reject(segment),
+            News::Progress(len, total) => {
+                self.feed(Input::Fetched { segment, len, total });
+                self.stop_waiting_for_all(segment);
+            }
+            News::Mismatch => self.reject(segment, None),
             News::Done => self.verify(segment),
             News::Failed(failure) => {
                 self.arriving.stop_fetch(segment);
@@ -36,23 +39,33 @@ impl Actor {
         }
     }
 
-    /// Checks a segment of which every byte is there, and keeps it.
+    /// Every byte of a segment is there: keeps it, once what peers sent of it is proved.
     pub(super) fn verify(&mut self, segment: SegmentId) {
         if !self.arriving.contains(segment) {
             return;
         }
-        let buffer = self.arriving.buffer(segment);
-        let from_peers = self.arriving.has_peer_bytes(segment);
-        let shape = self.shape(segment);
-        if from_peers && !buffer.contents().is_some_and(|bytes| shape.fits(&bytes)) {
-            self.reject(segment);
+        if self.arriving.is_checking(segment) {
+            self.arriving.mark_whole(segment);
             return;
         }
-        let path = self
-            .arriving
-            .path(segment)
-            .or_else(|| Some(self.timeline.segment(segment)?.url.path().to_owned()));
-        let content_type = guess_content_type(path.as_deref().unwrap_or_default()).to_owned();
+        if self.arriving.shares(segment).is_empty() {
+            self.keep(segment);
+            return;
+        }
+        let (buffer, shape) = (self.arriving.buffer(segment), self.shape(segment));
+        if buffer.contents().is_some_and(|bytes| shape.fits(&bytes)) {
+            self.check(segment, true);
+        } else {
+            self.reject(segment, None);
+        }
+    }
+
+    /// A segment is whole and right.
+    fn keep(&mut self, segment: SegmentId) {
+        let buffer = self.arriving.buffer(segment);
+        let asked = self.arriving.request(segment).map(|request| &request.url);
+        let url = asked.or_else(|| Some(&self.timeline.segment(segment)?.url));
+        let content_type = guess_content_type(url.map_or("", |url| url.path())).to_owned();
         let size = buffer.len();
         buffer.set_head(Head {
             content_type,
@@ -62,6 +75,7 @@ impl Actor {
         });
         let Some(Head { content_type, source, headers, .. }) = buffer.head() else { return };
         let is_read = buffer.has_readers();
+        let is_from_origin = !self.arriving.has_peer_bytes(segment);
         let whole = buffer.complete();
         self.arriving.finish(segment);
         let mut is_held = false;
@@ -73,8 +87,11 @@ impl Actor {
                 self.shapes.learn(&bytes, known.is_encrypted);
             }
             let is_unseen = AtomicBool::new(source == Source::Peers && !is_read);
-            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen });
+            let kept = Arc::new(Segment { bytes: bytes.clone(), content_type, headers, is_unseen });
             is_held = self.parts.cache.insert(self.profile.id, segment, kept);
+            if is_held {
+                self.hash(segment, bytes, is_from_origin);
+            }
         }
         self.feed(Input::Completed { segment, size });
         if !is_held {
@@ -83,12 +100,21 @@ impl Actor {
         self.on_evictions();
     }
 
-    pub(super) fn reject(&mut self, segment: SegmentId) {
-        tracing::info!(%segment, "what peers sent of a segment is not of the stream's form");
+    /// What peers sent of a segment is wrong; `culprit` sent it, where that is certain.
+    pub(super) fn reject(&mut self, segment: SegmentId, culprit: Option<PeerKey>) {
+        tracing::info!(%segment, "what peers sent of a segment is not the origin's");
         self.meter.add(|c| &c.rejected_segments, 1);
         self.arriving.stop_fetch(segment);
         self.arriving.discard(segment);
-        self.feed(Input::Rejected { segment, peer: None });
+        self.feed(Input::Rejected { segment, peer: culprit });
+    }
+
+    /// What peers sent of a segment cannot be proved.
+    pub(super) fn give_up_on_peers(&mut self, segment: SegmentId) {
+        tracing::debug!(%segment, "what peers sent of a segment is thrown away unproved");
+        self.arriving.stop_fetch(segment);
+        self.arriving.discard(segment);
+        self.feed(Input::Unproven { segment });
     }
 
     /// What the segment should look like; one that has left the playlist may be anything.
@@ -98,13 +124,25 @@ impl Actor {
     }
 
     pub(super) fn fetch(&mut self, segment: SegmentId) {
-        let fallback = self.timeline.segment(segment).map(|known| FetchRequest {
-            wanted: known.range.map_or(Wanted::Whole, Wanted::Slice),
-            ..self.manners.request(&known.url)
-        });
-        if !self.arriving.fetch(segment, fallback, self.shape(segment)) {
+        let Some(request) = self.request(segment) else {
             self.feed(Input::FetchFailed { segment });
+            return;
+        };
+        self.arriving.fetch(segment, request, self.shape(segment));
+        // A player need not wait for the end to get what peers sent of the beginning.
+        if !self.arriving.shares(segment).is_empty() && !self.arriving.is_checking(segment) {
+            self.check(segment, false);
         }
+    }
+
+    /// How to ask the origin for a segment: as a player did, else as players ask for others.
+    pub(super) fn request(&self, segment: SegmentId) -> Option<FetchRequest> {
+        if let Some(request) = self.arriving.request(segment) {
+            return Some(request.clone());
+        }
+        let known = self.timeline.segment(segment)?;
+        let wanted = known.range.map_or(Wanted::Whole, Wanted::Slice);
+        Some(FetchRequest { wanted, ..self.manners.request(&known.url) })
     }
 }
 

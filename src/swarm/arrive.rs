@@ -111,14 +111,30 @@ impl Swarm {
         self.thrown_away(segment, peer);
     }
 
-    /// What is here of a segment was wrong and is gone: whoever sent it goes too, and only the
-    /// origin is asked again.
+    pub(super) fn unproven(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        if transfer.is_fetching() {
+            self.outputs.push_back(Output::StopFetch { segment });
+        }
+        self.throw_away(segment);
+    }
+
+    /// What is here of a segment was wrong and is gone: whoever sent it goes too.
     fn thrown_away(&mut self, segment: SegmentId, culprit: Option<PeerKey>) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         let suspects = match culprit {
             Some(peer) => BTreeSet::from([peer]),
             None => transfer.contributors.clone(),
         };
+        self.throw_away(segment);
+        for peer in suspects {
+            self.drop_peer(peer, DropReason::Polluted);
+        }
+    }
+
+    /// What is here of a segment is gone, and only the origin is asked again.
+    fn throw_away(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         let source = std::mem::take(&mut transfer.source);
         transfer.empty();
         transfer.is_origin_only = true;
@@ -126,9 +142,6 @@ impl Swarm {
             self.cancel(peer);
         }
         self.have.changed(self.now);
-        for peer in suspects {
-            self.drop_peer(peer, DropReason::Polluted);
-        }
     }
 
     /// All bytes of a segment are here.

@@ -126,12 +126,13 @@ impl Swarm {
             members: self.members(),
             downlink: self.downlink,
             joining_until: match self.joined {
-                Joined::Until(until) => Some(until),
+                Joined::Until(until) => Some(until).filter(|_| self.takes),
                 Joined::Done => None,
             },
             peers: self
                 .peers
                 .iter()
+                .filter(|_| self.takes)
                 .map(|(key, peer)| Candidate {
                     key: *key,
                     peer,

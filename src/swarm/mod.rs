@@ -188,6 +188,14 @@ pub enum Input {
         /// Who sent the bad bytes, when that is certain; else all who contributed are suspect.
         peer: Option<PeerKey>,
     },
+    /// Whether what came in of a segment is right could not be found out: it was thrown away, and
+    /// nobody is to blame.
+    Unproven {
+        /// The segment.
+        segment: SegmentId,
+    },
+    /// Whether peers are to be asked for anything; they are unless said otherwise.
+    Taking(bool),
     /// The cache let go of a held segment.
     Evicted {
         /// The segment.

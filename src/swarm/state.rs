@@ -27,6 +27,8 @@ pub struct Swarm {
     pub(super) joined: Joined,
     /// Members the tracker reports.
     pub(super) size: u32,
+    /// Whether peers are asked for anything.
+    pub(super) takes: bool,
     pub(super) window: Window,
     pub(super) players: Players,
     pub(super) transfers: BTreeMap<SegmentId, Transfer>,
@@ -58,6 +60,7 @@ impl Swarm {
             seed,
             now,
             size: 0,
+            takes: true,
             window: Window::new(),
             players: Players::default(),
             transfers: BTreeMap::new(),
@@ -103,6 +106,8 @@ impl Swarm {
             Input::Completed { segment, size } => self.completed(segment, size),
             Input::FetchFailed { segment } => self.fetch_failed(segment),
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
+            Input::Unproven { segment } => self.unproven(segment),
+            Input::Taking(takes) => self.takes = takes,
             Input::Evicted { segment } => {
                 self.have.remove(segment);
                 self.have.changed(self.now);

@@ -5,6 +5,7 @@
 //! no connection and decides nothing: a peer that talks nonsense is reported, not punished.
 //! Driven by whoever owns the connection, one [`Decoder`] each.
 
+mod extension;
 mod fields;
 
 use fields::{Fields, put_ids, put_int};
@@ -79,6 +80,15 @@ pub enum Message {
         /// The request taken back.
         request: u64,
     },
+    /// What a segment is that the sender has, or had; for members of our own kind only.
+    Hash {
+        /// The segment.
+        segment: u64,
+        /// The SHA-256 of all its bytes.
+        sha256: [u8; 32],
+        /// It had all of them from the origin, none from a peer.
+        is_from_origin: bool,
+    },
 }
 
 /// What one data-channel message turned out to be.
@@ -112,6 +122,9 @@ pub enum WireError {
     /// A field of a type that does not exist.
     #[error("a field of unknown type {0}")]
     UnknownType(u8),
+    /// A SHA-256 that is not 32 bytes long.
+    #[error("a hash of another length than a SHA-256 has")]
+    BadHash,
     /// A number of no bytes, negative, or above its limit.
     #[error("a number out of range")]
     BadNumber,
@@ -150,6 +163,9 @@ impl Message {
             }
             Self::Cancel { segment, request } => {
                 Self::Cancel { segment: translate(segment)?, request }
+            }
+            Self::Hash { segment, sha256, is_from_origin } => {
+                Self::Hash { segment: translate(segment)?, sha256, is_from_origin }
             }
         })
     }
@@ -261,6 +277,9 @@ fn encode_body(message: &Message) -> Option<Vec<u8>> {
         Message::Completed { segment, request } => (3, vec![(b'i', segment), (b'r', request)]),
         Message::Absent { segment, request } => (4, vec![(b'i', segment), (b'r', request)]),
         Message::Cancel { segment, request } => (5, vec![(b'i', segment), (b'r', request)]),
+        Message::Hash { segment, ref sha256, is_from_origin } => {
+            return extension::put_hash(segment, sha256, is_from_origin);
+        }
     };
     let mut body = vec![op];
     for (name, value) in fields {
@@ -278,6 +297,9 @@ fn decode_body(body: &[u8]) -> Result<Message, WireError> {
     let mut fields = Fields::read(rest)?;
     if op == 0 {
         return Ok(Message::Announcement { loaded: fields.ids('l')?, loading: fields.ids('p')? });
+    }
+    if op == extension::HASH {
+        return extension::hash(&fields);
     }
     let (segment, request) = (fields.number('i')?, fields.number('r')?);
     match op {

@@ -9,6 +9,7 @@ mod origin;
 mod origin_fetch;
 mod resource;
 mod sharing;
+mod verifying;
 
 mod ask;
 mod bad_input;

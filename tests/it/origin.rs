@@ -36,6 +36,12 @@ impl Seen {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+
+    /// Whether it is for a range with both ends.
+    pub fn is_slice(&self) -> bool {
+        let range = self.header("range");
+        !range.is_empty() && !range.ends_with('-')
+    }
 }
 
 /// A running origin; it ends, with all connections, when dropped.
@@ -82,6 +88,12 @@ impl TestOrigin {
     /// The requests for one path so far.
     pub fn requests_for(&self, path: &str) -> Vec<Seen> {
         self.requests().into_iter().filter(|seen| seen.path == path).collect()
+    }
+
+    /// The requests for one path so far that are for all of it, or for its end: what a daemon
+    /// compares of a peer's segment has both ends.
+    pub fn fetches_of(&self, path: &str) -> Vec<Seen> {
+        self.requests_for(path).into_iter().filter(|seen| !seen.is_slice()).collect()
     }
 
     /// Waits until `path` has been asked for `n` times.

@@ -19,19 +19,20 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("shutdown", &[]),
     ("swarm", &[]),
     ("playlist", &[]),
+    ("verify", &[]),
     ("cache", &[]),
     ("origin", &[]),
     ("rtc", &[]),
     ("tracker", &[]),
-    ("stream", &["swarm", "playlist", "cache", "origin", "rtc", "tracker"]),
+    ("stream", &["swarm", "verify", "playlist", "cache", "origin", "rtc", "tracker"]),
     // The tracker only for its state, which the statistics show.
     ("http", &["stream", "playlist", "cache", "origin", "tracker"]),
-    ("config", &["http", "stream", "swarm", "cache", "origin", "rtc", "tracker"]),
+    ("config", &["http", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"]),
     (
         "daemon",
         &[
-            "config", "shutdown", "http", "stream", "playlist", "swarm", "cache", "origin", "rtc",
-            "tracker",
+            "config", "shutdown", "http", "stream", "playlist", "swarm", "verify", "cache",
+            "origin", "rtc", "tracker",
         ],
     ),
     ("demo", &["cli", "daemon", "config", "shutdown", "playlist", "origin", "tracker"]),
@@ -43,6 +44,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
 pub const PURE: &[&str] = &[
     "src/playlist/",
     "src/swarm/",
+    "src/verify/",
     "src/tracker/message",
     "src/tracker/relay.rs",
     "src/http/cookies",

@@ -24,6 +24,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => peer().prop_map(|peer| Input::Disconnected { peer }),
         9 => (peer(), any_message()).prop_map(|(peer, message)| Input::Heard { peer, message }),
         6 => (peer(), 0..400u64).prop_map(|(peer, len)| Input::Received { peer, len }),
+        1 => segment().prop_map(|segment| Input::Unproven { segment }),
+        1 => any::<bool>().prop_map(Input::Taking),
         1 => segment().prop_map(|segment| Input::Evicted { segment }),
         1 => (peer(), 0..4u64).prop_map(|(peer, request)| Input::ServeEnded {
             peer,

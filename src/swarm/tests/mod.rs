@@ -165,6 +165,7 @@ fn said(message: &Message) -> String {
         Message::Completed { segment, request } => format!("completed {segment} #{request}"),
         Message::Absent { segment, request } => format!("absent {segment} #{request}"),
         Message::Cancel { segment, request } => format!("cancel {segment} #{request}"),
+        Message::Hash { segment, .. } => format!("hash of {segment}"),
     }
 }
 

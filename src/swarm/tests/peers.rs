@@ -199,3 +199,26 @@ fn only_a_fetch_that_a_player_needs_soon_is_a_hurry() {
     s.complete(0);
     assert!(!s.swarm.is_in_a_hurry());
 }
+
+#[test]
+fn what_cannot_be_proved_is_asked_of_the_origin_and_nobody_is_dropped() {
+    let mut s = Script::joined(false, 1);
+    s.hear(1, Message::Announcement { loaded: vec![5], loading: vec![] });
+    assert_eq!(s.demand(5), ["1: request 5 #0 from 0"]);
+    s.hear(1, Message::Data { segment: 5, size: SIZE, request: 0 });
+    let lines = s.input(Input::Received { peer: PeerKey(1), len: SIZE });
+    assert_eq!(lines, ["verify 5"]);
+    assert_eq!(s.input(Input::Unproven { segment: SegmentId(5) }), ["fetch 5 from 0"]);
+    assert_eq!(s.complete(5), NOTHING);
+}
+
+#[test]
+fn from_whom_nothing_is_taken_nothing_is_asked() {
+    let mut s = Script::joined(false, 1);
+    s.hear(1, Message::Announcement { loaded: vec![5, 6], loading: vec![] });
+    s.input(Input::Taking(false));
+    assert_eq!(s.demand(5), ["fetch 5 from 0"]);
+    s.complete(5);
+    assert_eq!(s.hear(1, request(5, 9, 0)), ["1: serve 5 #9 from 0"]);
+    assert_eq!(s.input(Input::Taking(true)), ["1: request 6 #0 from 0"], "ahead of the player");
+}

@@ -22,6 +22,14 @@ pub(super) fn put_int(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&bytes[bytes.len() - len..]);
 }
 
+/// Appends a string of at most 4095 bytes, which is what its length leaves room for.
+pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    let text = &text[..text.len().min(0xfff)];
+    let [high, low] = u16::try_from(text.len()).unwrap_or(0).to_be_bytes();
+    out.extend([0x20 | high, low]);
+    out.extend_from_slice(text);
+}
+
 /// Appends a list of ids as field `name`, nothing when the list is empty. Ids that share all but
 /// the low byte form a group; groups come in order of first appearance. When there are too many
 /// groups those of the highest, which is newest, ids are written.
@@ -60,7 +68,7 @@ pub(super) struct Fields(BTreeMap<u8, Value>);
 enum Value {
     Int(i128),
     Ids(Vec<u64>),
-    Text,
+    Text(Vec<u8>),
 }
 
 impl Fields {
@@ -97,6 +105,14 @@ impl Fields {
         }
     }
 
+    /// A string the command cannot do without, as bytes.
+    pub(super) fn text(&self, name: char) -> Result<&[u8], WireError> {
+        match self.get(name) {
+            Some(Value::Text(text)) => Ok(text),
+            _ => Err(WireError::MissingField(name)),
+        }
+    }
+
     fn get(&self, name: char) -> Option<&Value> {
         self.0.get(&u8::try_from(name).ok()?)
     }
@@ -127,8 +143,7 @@ impl Reader<'_> {
             1 => Ok(Value::Ids(self.ids()?)),
             2 => {
                 let len = usize::from(head & 0x0f) << 8 | usize::from(self.byte()?);
-                self.take(len)?;
-                Ok(Value::Text)
+                Ok(Value::Text(self.take(len)?.to_vec()))
             }
             unknown => Err(WireError::UnknownType(unknown)),
         }

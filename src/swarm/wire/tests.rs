@@ -249,6 +249,9 @@ fn ids_are_translated_and_those_without_translation_left_out() {
     let of = |segment| Message::Cancel { segment, request: 7 };
     assert_eq!(of(8).map_segments(halved), Some(of(4)));
     assert_eq!(of(9).map_segments(halved), None);
+    let of = |segment| Message::Hash { segment, sha256: [7; 32], is_from_origin: true };
+    assert_eq!(of(8).map_segments(halved), Some(of(4)));
+    assert_eq!(of(9).map_segments(halved), None);
 }
 
 fn any_message() -> impl Strategy<Value = Message> {

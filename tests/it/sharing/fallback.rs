@@ -57,9 +57,10 @@ impl Scene {
         source
     }
 
-    /// The one request for the second segment that the origin saw.
+    /// The one request for the second segment, or for its end, that the origin saw; what is
+    /// compared of the beginning is asked for besides.
     fn asked(&self) -> Seen {
-        let mut seen = self.origin.requests_for(&Film::path(1));
+        let mut seen = self.origin.fetches_of(&Film::path(1));
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.remove(0)
     }
@@ -297,7 +298,7 @@ async fn continues_at_the_origin_when_the_peer_is_killed() {
     assert_eq!((answer.status, answer.is_cut), (200, false));
     assert!(answer.body == film.segments[0], "wrong bytes");
     assert_eq!(answer.source(), FROM_BOTH);
-    let ranges: Vec<_> = origin.requests_for(&Film::path(0))[1..].to_vec();
+    let ranges: Vec<_> = origin.fetches_of(&Film::path(0))[1..].to_vec();
     let expected = format!("bytes={}-", daemon.totals().peer_bytes);
     assert_eq!(ranges.iter().map(|seen| seen.header("range")).collect::<Vec<_>>(), [expected]);
 }

@@ -32,7 +32,7 @@ async fn a_viewer_gets_new_segments_from_another_as_they_appear() {
         for player in &players {
             channel.watch_newest(player).await;
         }
-        assert_eq!(channel.origin.requests_for(&channel.path(number)).len(), 1, "{number}");
+        assert_eq!(channel.origin.fetches_of(&channel.path(number)).len(), 1, "{number}");
     }
     assert!(second.totals().peer_bytes >= 5 * Channel::bytes(0).len() as u64);
 }
@@ -91,7 +91,7 @@ async fn tokens_that_change_with_each_playlist_cost_no_held_segment() {
         assert_eq!(source == HIT, edition % 2 == 1, "{source}");
     }
     for number in 5..=9 {
-        let seen = channel.origin.requests_for(&channel.path(number));
+        let seen = channel.origin.fetches_of(&channel.path(number));
         assert_eq!(seen.len(), 1, "segment {number}");
         assert!(seen[0].query.as_deref().is_some_and(|query| query.starts_with("token=")));
     }

@@ -11,7 +11,7 @@ mod fallback;
 mod kinds;
 mod live;
 mod swarming;
-mod test_peer;
+pub mod test_peer;
 mod trouble;
 mod upload;
 pub mod world;

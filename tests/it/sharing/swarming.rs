@@ -43,7 +43,7 @@ async fn the_second_viewer_takes_the_film_from_the_first() {
         at_least(&stats["peers"][0]["up_bytes"]) && at_least(&stats["streams"][0]["upload_bytes"])
     );
     assert_eq!(stats["totals"]["peer_bytes"], 0);
-    let asked = (0..24).map(|n| origin.requests_for(&Film::path(n)).len()).sum::<usize>();
+    let asked = (0..24).map(|n| origin.fetches_of(&Film::path(n)).len()).sum::<usize>();
     assert!(asked <= 25, "the origin was asked for {asked} segments");
 }
 
@@ -101,7 +101,7 @@ async fn viewers_meet_again_after_the_tracker_was_gone_and_playback_never_stops(
         player.stats_until("everybody", |s| s["streams"][0]["peers"] == 2).await;
     }
     // Only the first viewer has this one.
-    let before = origin.requests_for(&Film::path(1)).len();
+    let before = origin.fetches_of(&Film::path(1)).len();
     third_player
         .stats_until("the second segment", |s| {
             s["streams"][0]["segments_held"].as_u64().is_some_and(|held| held >= 2)
@@ -109,7 +109,7 @@ async fn viewers_meet_again_after_the_tracker_was_gone_and_playback_never_stops(
         .await;
     let source = film.expect(&third_player, &here.segments[1], &film.segments[1]).await;
     assert_eq!(source, AHEAD, "it came ahead of the player, from a peer");
-    assert_eq!(origin.requests_for(&Film::path(1)).len(), before);
+    assert_eq!(origin.fetches_of(&Film::path(1)).len(), before);
 }
 
 fn is_connected(stats: &serde_json::Value) -> bool {

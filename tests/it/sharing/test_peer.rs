@@ -6,15 +6,21 @@ use hlswarm::ids::{InfoHash, PeerId};
 use hlswarm::playlist::identity::g2_direct;
 use hlswarm::rtc::{Connector, Link, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
 use hlswarm::swarm::wire::{Decoded, Decoder, Message, encode};
+use hlswarm::tracker::message::{Offer, OfferId};
 use hlswarm::tracker::session::{Membership, SessionConfig, Timings, TrackerEvent, TrackerSession};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+/// A member that is no browser and no hlswarm.
+pub const STRANGER: &[u8; 20] = b"-XX0001-a-test's-own";
+
 /// A member of a swarm that waits to be met; it makes no offers, so whoever comes later does.
 pub struct Waiting {
+    id: PeerId,
     membership: Membership,
     connector: WebRtcConnector,
     guard: DropGuard,
@@ -39,14 +45,20 @@ pub enum Said {
 impl Waiting {
     /// Becomes a member of the swarm of the media playlist at `url`.
     pub async fn join(tracker: &str, url: &Url) -> Self {
-        Self::join_swarm(tracker, g2_direct(url).info_hash).await
+        Self::join_as(STRANGER, "127.0.0.1", tracker, url).await
     }
 
-    async fn join_swarm(tracker: &str, hash: InfoHash) -> Self {
+    /// The same with an id and a loopback address of one's own.
+    pub async fn join_as(id: &[u8; 20], address: &str, tracker: &str, url: &Url) -> Self {
+        let hash = g2_direct(url).info_hash;
+        Self::join_swarm(PeerId(*id), address.parse().unwrap(), tracker, hash).await
+    }
+
+    async fn join_swarm(id: PeerId, address: IpAddr, tracker: &str, hash: InfoHash) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let session = SessionConfig {
             url: tracker.to_owned(),
-            peer_id: PeerId(*b"-XX0001-a-test's-own"),
+            peer_id: id,
             origin_header: None,
             timings: Timings::default(),
         };
@@ -56,17 +68,47 @@ impl Waiting {
             match timeout(DEADLINE, membership.recv()).await.unwrap().unwrap() {
                 TrackerEvent::OffersWanted => membership.announce(Vec::new()),
                 TrackerEvent::Announced { .. } => break,
+                // Of somebody who was here before: it is left waiting.
+                TrackerEvent::Offer { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
         let connector = WebRtcConnector::new(RtcConfig {
-            bind: vec!["127.0.0.1".parse().unwrap()],
-            include_loopback: true,
+            bind: vec![address],
+            // It would be 127.0.0.1 beside the one it is bound to.
+            include_loopback: false,
             stun: Vec::new(),
             mdns: false,
             tasks,
         });
-        Self { membership, connector, guard: cancel.drop_guard(), _session: session }
+        Self { id, membership, connector, guard: cancel.drop_guard(), _session: session }
+    }
+
+    /// Offers itself to everybody, and is connected once one of them, the daemon, has answered.
+    pub async fn call(mut self) -> TestPeer {
+        let link = timeout(DEADLINE, async {
+            let mut offers = Vec::new();
+            let mut pending = Vec::new();
+            // The tracker hands each to another member.
+            for number in 0..5 {
+                let offer = self.connector.offer().await.unwrap();
+                let mut offer_id = OfferId(self.id.0);
+                offer_id.0[19] = b'0' + number;
+                offers.push(Offer { offer_id, sdp: offer.sdp });
+                pending.push((offer_id, offer.pending));
+            }
+            self.membership.announce(offers);
+            loop {
+                let event = self.membership.recv().await.unwrap();
+                let TrackerEvent::Answer { offer_id, sdp, .. } = event else { continue };
+                let (_, pending) = pending.iter().find(|(id, _)| *id == offer_id).unwrap();
+                pending.accept(&sdp).await.unwrap();
+                break pending.opened().await.unwrap();
+            }
+        });
+        let link = link.await.expect("an answer");
+        let decoder = Decoder::default();
+        TestPeer { link, decoder, _membership: self.membership, _guard: self.guard }
     }
 
     /// Answers the first offer, and is connected.
@@ -106,6 +148,30 @@ impl TestPeer {
             if let Said::Message(Message::Request { segment, request, from }) = self.hear().await? {
                 return Some((segment, request, from));
             }
+        }
+    }
+
+    /// Whether the daemon has heard everything said so far; `heard` is told what it said meanwhile.
+    pub async fn is_heard(&mut self, mut heard: impl FnMut(Message)) {
+        let (segment, request) = (u64::from(u32::MAX), 999);
+        self.say(&Message::Request { segment, request, from: 0 }).await;
+        let answer = Message::Absent { segment, request };
+        loop {
+            match self.hear().await.expect("an answer") {
+                Said::Message(message) if message == answer => return,
+                Said::Message(message) => heard(message),
+                Said::Payload(_) => panic!("payload nobody asked for"),
+            }
+        }
+    }
+
+    /// Answers every request with what `has` makes of the segment, until the daemon hangs up.
+    pub async fn serve(&mut self, has: impl Fn(u64) -> Bytes) {
+        while let Some((segment, request, from)) = self.requested().await {
+            let rest = has(segment).slice(usize::try_from(from).unwrap()..);
+            self.say(&Message::Data { segment, size: rest.len() as u64, request }).await;
+            self.send(&rest).await;
+            self.say(&Message::Completed { segment, request }).await;
         }
     }
 

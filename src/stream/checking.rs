@@ -1,0 +1,115 @@
+//! The actor's side of the proofs: what is checked when, and what follows from a verdict.
+//!
+//! Until a verdict nobody is given what a peer sent: it is neither read, nor held, nor passed on.
+
+use super::actor::Actor;
+use super::verifier::{By, Evidence, Outcome, Rhythm, Verdict};
+use crate::ids::SegmentId;
+use crate::swarm::Input;
+
+impl Actor {
+    /// Begins to look for hash lists and digests once there are peers, and a player has shown how
+    /// the origin is asked.
+    pub(super) fn look_for_proof(&mut self) {
+        if self.peers.is_empty() || !self.manners.are_known() {
+            return;
+        }
+        let list = self.manners.request(self.verifier.list_url());
+        let mut arriving = self.timeline.segments.iter().rev();
+        let Some(segment) = arriving.find_map(|segment| self.request(segment.id)) else { return };
+        self.verifier.look(list, segment, self.rhythm());
+    }
+
+    /// Tells the core whether to ask peers for anything.
+    pub(super) fn decide_to_take(&mut self) {
+        if let Some(takes) = self.verifier.takes() {
+            tracing::debug!(takes, "whether segments are taken from peers");
+            self.feed(Input::Taking(takes));
+        }
+    }
+
+    /// Begins to check what peers sent of a segment: all of it, or what the origin continues.
+    pub(super) fn check(&mut self, segment: SegmentId, is_whole: bool) {
+        let Some(request) = self.request(segment) else {
+            self.give_up_on_peers(segment);
+            return;
+        };
+        let evidence = Evidence {
+            segment,
+            buffer: self.arriving.buffer(segment),
+            is_whole,
+            shares: self.arriving.shares(segment).to_vec(),
+            request,
+            list: self.manners.request(self.verifier.list_url()),
+            rhythm: self.rhythm(),
+            detour: self.arriving.detour(),
+            agreed: self.claims.agreed(segment),
+        };
+        let check = self.verifier.begin(evidence);
+        self.arriving.set_check(segment, check);
+        if is_whole {
+            self.arriving.mark_whole(segment);
+        }
+    }
+
+    pub(super) fn on_verdict(&mut self, verdict: Verdict) {
+        let Verdict { of, outcome } = verdict;
+        if let Some((segment, serial)) = of
+            && self.arriving.end_check(segment, serial)
+        {
+            self.act_on(segment, outcome);
+        }
+        self.decide_to_take();
+    }
+
+    fn act_on(&mut self, segment: SegmentId, outcome: Outcome) {
+        match outcome {
+            Outcome::Proved(len, by) => {
+                for peer in self.arriving.prove(segment, len) {
+                    if self.peers.contains_key(&peer) {
+                        self.verifier.trust.agreed(peer);
+                    }
+                }
+                self.count(by);
+                self.resume(segment);
+            }
+            Outcome::Later => self.resume(segment),
+            Outcome::Wrong(culprit) => self.reject(segment, culprit),
+            Outcome::Unproven => self.give_up_on_peers(segment),
+        }
+    }
+
+    /// Goes on after a check of everything, or of the beginning while the rest came.
+    fn resume(&mut self, segment: SegmentId) {
+        if self.arriving.take_whole(segment) {
+            self.verify(segment);
+        } else {
+            self.stop_waiting_for_all(segment);
+        }
+    }
+
+    /// A segment that is too large to be held can never be proved as a whole.
+    pub(super) fn stop_waiting_for_all(&mut self, segment: SegmentId) {
+        let is_waiting =
+            !self.arriving.shares(segment).is_empty() && !self.arriving.is_checking(segment);
+        if is_waiting && self.arriving.is_relayed(segment) {
+            self.give_up_on_peers(segment);
+        }
+    }
+
+    fn count(&self, by: By) {
+        self.meter.add(
+            |c| match by {
+                By::List => &c.proved_by_list,
+                By::Digest => &c.proved_by_digest,
+                By::Agreement => &c.proved_by_agreement,
+                By::Slices => &c.proved_by_slices,
+            },
+            1,
+        );
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm { is_live: !self.timeline.is_ended, target: self.timeline.target_duration }
+    }
+}

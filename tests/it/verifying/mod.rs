@@ -1,0 +1,8 @@
+//! Right bytes only: what proves peers' segments, what that costs, and who lies in vain.
+
+mod hashes;
+mod ladder;
+mod liars;
+mod proofs;
+mod scene;
+mod stage;
