@@ -76,6 +76,11 @@ impl Origin {
         self.stream.segment(number)
     }
 
+    /// The newest segment.
+    pub fn newest(&self) -> u64 {
+        self.stream.newest()
+    }
+
     /// How long it has been there.
     pub fn elapsed(&self) -> Duration {
         self.stream.began.elapsed()
@@ -140,19 +145,21 @@ impl Stream {
         let number = number(path).filter(|number| *number <= self.newest());
         let Some(number) = number else { return plain(404, "text/plain", "not here".to_owned()) };
         let segment = self.segment(number);
-        let from = request.headers().get(RANGE).and_then(|range| first_byte(range.to_str().ok()?));
-        let is_control = request.headers().contains_key(CONTROL);
-        let (size, at) = (segment.len(), from.unwrap_or(0).min(segment.len()));
+        let size = segment.len();
+        let asked = request.headers().get(RANGE);
+        let asked = asked.and_then(|range| parse_range(range.to_str().ok()?, size));
+        let (from, end) = asked.unwrap_or((0, size));
         let mut answer = Response::builder()
-            .status(if from.is_some() { 206 } else { 200 })
+            .status(if asked.is_some() { 206 } else { 200 })
             .header(CONTENT_TYPE, "video/mp2t")
             .header(ACCEPT_RANGES, "bytes")
-            .header(CONTENT_LENGTH, size - at);
-        if from.is_some() {
-            answer = answer.header(CONTENT_RANGE, format!("bytes {at}-{}/{size}", size - 1));
+            .header(CONTENT_LENGTH, end - from);
+        if asked.is_some() {
+            answer = answer.header(CONTENT_RANGE, format!("bytes {from}-{}/{size}", end - 1));
         }
-        let sending =
-            Sending { stream: self, rest: segment.slice(at..), is_control, left: size - at };
+        let is_control = request.headers().contains_key(CONTROL);
+        let (rest, total) = (segment.slice(from..end), end - from);
+        let sending = Sending { stream: self, rest, total, is_control };
         answer.body(sending.into_body()).unwrap()
     }
 
@@ -187,7 +194,7 @@ struct Sending {
     stream: Arc<Stream>,
     rest: Bytes,
     /// Bytes there were in the beginning.
-    left: usize,
+    total: usize,
     is_control: bool,
 }
 
@@ -201,7 +208,7 @@ impl Sending {
     }
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        let is_in_the_middle = self.rest.len() <= self.left / 2;
+        let is_in_the_middle = self.rest.len() <= self.total / 2;
         match self.stream.weather() {
             _ if self.rest.is_empty() => return None,
             (Weather::Cutting, _) if is_in_the_middle => {
@@ -229,6 +236,10 @@ pub fn number(path: &str) -> Option<u64> {
     path.strip_prefix("/live/seg-")?.strip_suffix(".ts")?.parse().ok()
 }
 
-fn first_byte(range: &str) -> Option<usize> {
-    range.strip_prefix("bytes=")?.split_once('-')?.0.parse().ok()
+/// Start and end (exclusive) of a single range; `None` of anything else, which is then ignored.
+fn parse_range(range: &str, size: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let from = first.parse().ok()?;
+    let end = if last.is_empty() { size } else { last.parse::<usize>().ok()? + 1 };
+    (from < end.min(size)).then_some((from, end.min(size)))
 }

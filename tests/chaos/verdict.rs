@@ -18,6 +18,8 @@ pub struct Figures {
     pub faults: Vec<String>,
     pub segments: u64,
     pub from_peers: u64,
+    /// Times a daemon was sent something that is not the segment.
+    pub lies: u64,
     /// Waits of players whose daemon was well.
     pub waits: u64,
     /// The longest wait, and the longest beyond what the origin alone would have taken.
@@ -34,6 +36,11 @@ impl Verdict {
         if !is_true {
             figures.faults.push(format!("{player}: wrong bytes of segment {number} ({source})"));
         }
+    }
+
+    /// A daemon was sent something that is not the segment.
+    pub fn lie(&self) {
+        self.figures.lock().unwrap().lies += 1;
     }
 
     /// A player waited, `moment` after the beginning.
