@@ -4,10 +4,10 @@
 //! and again in the same way until they have it. So what the second waits is what the origin alone
 //! would have made the first wait, on the same machine under the same load.
 //!
-//! A player waits while its picture stands still: from when it has shown all it holds (or has asked,
-//! if that is later) until it is answered. Before that it is none the wiser, and the daemon may take
-//! its time to spare the origin. A wait during which something came over the player's own daemon
-//! does not count.
+//! A player waits while its picture stands still: from when it has shown all it holds (or has
+//! asked, if that is later) until it is answered. Before that it is none the wiser, and the daemon
+//! may take its time to spare the origin. A wait during which something came over the player's own
+//! daemon does not count.
 
 use crate::household::Household;
 use crate::origin::{CONTROL, Origin, PLAYLIST, SEGMENT, number};
