@@ -73,6 +73,21 @@ mod tests {
     }
 
     #[test]
+    fn every_documented_example_is_a_command() {
+        let examples = PROTOCOL.lines().filter(|line| line.starts_with("63737472"));
+        let mut count = 0;
+        for example in examples {
+            let digits: Vec<char> = example.chars().filter(|c| !c.is_whitespace()).collect();
+            let of = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+            let frame: Vec<u8> = digits.chunks(2).map(of).collect();
+            let decoded = Decoder::new().decode(&frame);
+            assert!(matches!(decoded, Decoded::Message(_)), "{example}: {decoded:?}");
+            count += 1;
+        }
+        assert!(count >= 4, "{count}");
+    }
+
+    #[test]
     fn only_kin_is_told_what_browsers_do_not_understand() {
         assert!(said(1, true).is_for_kin());
         let everybodys = [
