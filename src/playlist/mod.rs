@@ -10,6 +10,7 @@ pub mod define;
 pub mod hold_back;
 pub mod identity;
 pub mod lines;
+pub mod membership;
 mod normalise;
 pub mod parse;
 pub mod parts;
