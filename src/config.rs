@@ -15,6 +15,7 @@ pub mod setting;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
+use crate::playlist::quality::Quality;
 use setting::{Described, settings};
 
 /// The largest configuration file that is read.
@@ -42,6 +43,9 @@ settings! {
         hosts: Vec<String> = Vec::new();
         /// Web origins whose pages may use the daemon, such as `https://video.example.com`.
         allowed_origins: Vec<String> = Vec::new();
+        /// Which variants players get to choose from, so that viewers gather in one swarm: "auto"
+        /// (all), "max", "min", or a height such as 720 (the best of at most that many lines).
+        quality: Quality = Quality::Automatic;
     }
 }
 

@@ -15,6 +15,7 @@ mod normalise;
 pub mod parse;
 pub mod parts;
 pub mod proxy_url;
+pub mod quality;
 pub mod rewrite;
 pub mod sniff;
 pub mod steering;
