@@ -94,8 +94,10 @@ mod tests {
     const LADDER: &str = "#EXTM3U\r\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"lo\",NAME=\"x\",URI=\"lo\"\r\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"hi\",NAME=\"x\",URI=\"hi\"\r\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=5,CODECS=\"avc1.1\",RESOLUTION=1920x1080,AUDIO=\"hi\"\r\n1080\r\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=3,CODECS=\"hvc1.1\",RESOLUTION=1920x1080,AUDIO=\"hi\"\r\n1080h\r\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=5,CODECS=\"avc1.1\",RESOLUTION=1920x1080,AUDIO=\"hi\"\r\n\
+        1080\r\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=3,CODECS=\"hvc1.1\",RESOLUTION=1920x1080,AUDIO=\"hi\"\r\n\
+        1080h\r\n\
         #EXT-X-STREAM-INF:BANDWIDTH=2,RESOLUTION=640x360,AUDIO=\"lo\"\r\n360\r\n\
         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,RESOLUTION=640x360,URI=\"i\"\r\n";
 
