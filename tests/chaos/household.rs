@@ -5,8 +5,8 @@ use crate::random::Random;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
 
 /// What may come over a process.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +26,15 @@ pub struct Household {
     process: Mutex<Process>,
     /// Counts beginnings and ends of trouble; odd while there is some.
     turns: AtomicU64,
+    well_since: watch::Sender<Instant>,
 }
 
 impl Household {
     pub async fn start(name: &str, subcommand: &'static str, settings: &str) -> Self {
         let process = Process::start(name, subcommand, settings).await;
         let address = process.address();
-        Self { name: name.to_owned(), address, process: Mutex::new(process), turns: 0.into() }
+        let (process, well_since) = (Mutex::new(process), watch::Sender::new(Instant::now()));
+        Self { name: name.to_owned(), address, process, turns: 0.into(), well_since }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -42,6 +44,11 @@ impl Household {
     /// Equal at two moments, and even, if nothing came over it between them.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::SeqCst)
+    }
+
+    /// When the last trouble was over.
+    pub fn well_since(&self) -> Instant {
+        *self.well_since.borrow()
     }
 
     /// One trouble from beginning to end; none if it is in trouble already.
@@ -62,6 +69,7 @@ impl Household {
             sleep(length).await;
             process.come_back().await;
         }
+        self.well_since.send_replace(Instant::now());
         self.turns.fetch_add(1, Ordering::SeqCst);
     }
 }

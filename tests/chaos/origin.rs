@@ -81,6 +81,19 @@ impl Origin {
         self.stream.newest()
     }
 
+    /// When a segment is listed for the first time.
+    pub fn published(&self, number: u64) -> Instant {
+        let after = SEGMENT * u32::try_from(number.saturating_sub(WINDOW)).unwrap();
+        self.stream.began + after
+    }
+
+    /// Whether nothing was wrong with it between two moments.
+    pub fn was_calm(&self, from: Instant, to: Instant) -> bool {
+        let since = |moment: Instant| moment.saturating_duration_since(self.stream.began);
+        let (weather, end) = self.stream.forecast.at(since(from));
+        weather == Weather::Calm && since(to) < end
+    }
+
     /// How long it has been there.
     pub fn elapsed(&self) -> Duration {
         self.stream.began.elapsed()

@@ -8,6 +8,9 @@
 //! asked, if that is later) until it is answered. Before that it is none the wiser, and the daemon
 //! may take its time to spare the origin. A wait during which something came over the player's own
 //! daemon does not count.
+//!
+//! It waits, too, while its playlist lacks a segment that the origin's has; of that, as long as a
+//! player takes to look again does not count, for the origin alone makes it wait that long.
 
 use crate::household::Household;
 use crate::origin::{CONTROL, Origin, PLAYLIST, SEGMENT, number};
@@ -51,6 +54,9 @@ impl Viewer {
             let begin = segments[segments.len().saturating_sub(BEHIND)].0;
             let oldest = segments[0].0;
             let from = next.filter(|next| *next >= oldest).unwrap_or(begin);
+            if segments.iter().any(|(number, _)| *number == from) {
+                self.listed(from, shown_until);
+            }
             for (number, local) in segments.into_iter().filter(|(number, _)| *number >= from) {
                 let answer = self.get(&local, &format!("/live/seg-{number}.ts"), shown_until).await;
                 shown_until = shown_until.max(Instant::now()) + SEGMENT;
@@ -76,6 +82,24 @@ impl Viewer {
             (number(&path).unwrap(), segment.url)
         });
         numbered.collect()
+    }
+
+    /// Judges how long the picture stood still because this segment was not in the playlist.
+    fn listed(&self, number: u64, shown_until: Instant) {
+        let (now, well_since) = (Instant::now(), self.daemon.well_since());
+        let look_again = SEGMENT / 2;
+        let from = self.origin.published(number).max(well_since).max(shown_until - look_again);
+        if self.daemon.turns().is_multiple_of(2) && self.origin.was_calm(from, now) {
+            let waited = now.saturating_duration_since(from + look_again);
+            let what = format!("segment {number} to be listed");
+            self.verdict.wait(
+                &self.daemon.name,
+                self.origin.elapsed(),
+                &what,
+                waited,
+                Duration::ZERO,
+            );
+        }
     }
 
     fn at_origin(&self, path: &str) -> Url {
