@@ -136,6 +136,9 @@ pub struct Demo {
     #[arg(long, default_value_t = 30, value_name = "S")]
     #[arg(value_parser = clap::value_parser!(u32).range(4..=3600))]
     pub seconds: u32,
+    /// A live stream instead of a film.
+    #[arg(long)]
+    pub live: bool,
     /// End with one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,

@@ -15,6 +15,7 @@ pub mod setting;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
+use crate::playlist::quality::Quality;
 use crate::verify::hash_list::ListPlace;
 use crate::verify::ladder::Mode;
 use setting::{Described, settings};
@@ -44,6 +45,9 @@ settings! {
         hosts: Vec<String> = Vec::new();
         /// Web origins whose pages may use the daemon, such as `https://video.example.com`.
         allowed_origins: Vec<String> = Vec::new();
+        /// Which variants players get to choose from, so that viewers gather in one swarm: "auto"
+        /// (all), "max", "min", or a height such as 720 (the best of at most that many lines).
+        quality: Quality = Quality::Automatic;
     }
 }
 
@@ -113,7 +117,7 @@ settings! {
         /// and digests count, and of a stream that has neither nothing is taken from peers.
         verify: Mode = Mode::Ladder;
         /// Hash lists, each "playlists=list": how the URLs of playlists begin, and the list's URL,
-        /// such as "https://example.com/live/=https://example.com/hashes.json". Otherwise
+        /// such as `https://example.com/live/=https://example.com/hashes.json`. Otherwise
         /// segments-sha256.json is looked for beside the playlist.
         hash_lists: Vec<ListPlace> = Vec::new();
         /// Local IP addresses to connect from; empty means every network interface, and loopback

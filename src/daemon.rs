@@ -209,7 +209,15 @@ fn front(
     };
     let steering =
         Steerings::new(origin.clone(), status.meter.clone(), tasks.clone(), sharing.clone());
-    Ok(Front::new(door(config), registry, origin, status, steering, config.p2p.live_delay_s))
+    Ok(Front::new(
+        door(config),
+        registry,
+        origin,
+        status,
+        steering,
+        config.p2p.live_delay_s,
+        config.http.quality,
+    ))
 }
 
 fn door(config: &Config) -> FrontDoor {

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
+use crate::playlist::quality::Quality;
 use crate::verify::hash_list::ListPlace;
 use crate::verify::ladder::Mode;
 use toml::de::DeValue;
@@ -108,6 +109,29 @@ impl Setting for LiveDelay {
         match self {
             Self::Automatic => "\"auto\"".to_owned(),
             Self::Fixed(_) => self.to_string(),
+        }
+    }
+}
+
+const QUALITIES: &str = "\"auto\", \"max\", \"min\" or a height such as 720";
+
+impl Setting for Quality {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let text = match value {
+            DeValue::Integer(integer) => integer.as_str(),
+            value => value.as_str().ok_or(QUALITIES)?,
+        };
+        Self::from_text(text)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|()| QUALITIES.to_owned())
+    }
+
+    fn to_toml(&self) -> String {
+        match self {
+            Self::Height(_) => self.to_string(),
+            _ => format!("\"{self}\""),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::cli::Demo;
 use crate::config::Config;
 use crate::daemon::{Daemon, StartError};
 use crate::tracker::server as tracker_server;
+use origin::Program;
 use report::{Report, Row};
 use viewer::{Progress, Viewer};
 
@@ -54,7 +55,8 @@ pub async fn run(flags: Demo) -> Result<(), DemoError> {
     let origin = TcpListener::bind(SocketAddr::from((LOOPBACK, 0))).await?;
     let origin_address = origin.local_addr()?;
     let length = Duration::from_secs(u64::from(flags.seconds));
-    tasks.spawn(cancel.clone().run_until_cancelled_owned(origin::serve(origin, length)));
+    let program = if flags.live { Program::Live(Instant::now()) } else { Program::Film(length) };
+    tasks.spawn(cancel.clone().run_until_cancelled_owned(origin::serve(origin, program)));
     let tracker = TcpListener::bind(SocketAddr::from((LOOPBACK, 0))).await?;
     let tracker_url = format!("ws://{}", tracker.local_addr()?);
     let config = tracker_server::ServerConfig::default();

@@ -12,11 +12,15 @@ use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use super::origin;
+use crate::ids::SegmentId;
 use crate::origin::{FetchRequest, Origin, OriginConfig, OriginError};
+use crate::playlist::timeline::Segment;
 use crate::playlist::{self, Definitions, Playlist, Timeline, proxy_url};
 
 /// Media that a viewer keeps ahead of what it shows, as players do.
 const BUFFER: Duration = Duration::from_secs(6);
+/// Segments behind the end of a live playlist at which playing begins.
+const BEHIND: usize = 3;
 /// Between two attempts to get what could not be had.
 const RETRY: Duration = Duration::from_millis(500);
 const SEGMENT_BYTES_MAX: usize = 16 << 20;
@@ -76,25 +80,42 @@ impl Viewer {
     /// Plays from `begin` on until `end`.
     pub async fn watch(self, begin: Instant, end: Instant) {
         sleep_until(begin).await;
-        let Some(timeline) = self.timeline(end).await else { return };
         let mut shown_until: Option<Instant> = None;
-        for (number, segment) in timeline.segments.iter().enumerate() {
-            if let Some(until) = shown_until {
-                sleep_until((until - BUFFER).min(end)).await;
+        let mut next = None;
+        while let Some(timeline) = self.timeline(end).await {
+            let reload_at = Instant::now() + timeline.target_duration / 2;
+            let behind = timeline.segments.len().saturating_sub(BEHIND);
+            let first = timeline.segments.get(behind).filter(|_| !timeline.is_ended);
+            let from = next.or(first.map(|segment| segment.id));
+            let rest = timeline.segments.iter().filter(|segment| Some(segment.id) >= from);
+            for segment in rest {
+                if let Some(until) = shown_until {
+                    sleep_until((until - BUFFER).min(end)).await;
+                }
+                let Some(bytes) = self.fetch(&segment.url, end).await else { return };
+                shown_until = Some(self.show(segment, &bytes, shown_until));
+                next = Some(SegmentId(segment.id.0 + 1));
             }
-            let Some(bytes) = self.fetch(&segment.url, end).await else { return };
-            let now = Instant::now();
-            if shown_until.is_some_and(|until| until < now) {
-                self.progress.stalls.fetch_add(1, Ordering::Relaxed);
+            if timeline.is_ended {
+                break;
             }
-            shown_until = Some(shown_until.unwrap_or(now).max(now) + segment.duration);
-            self.progress.delivered_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if bytes != origin::segment(number) {
-                self.progress.wrong_segments.fetch_add(1, Ordering::Relaxed);
-            }
+            sleep_until(reload_at.min(end)).await;
         }
         // It has it all and shows the rest.
         sleep_until(shown_until.unwrap_or(end).min(end)).await;
+    }
+
+    /// Counts a segment that has just come; when all so far will have been shown.
+    fn show(&self, segment: &Segment, bytes: &Bytes, shown_until: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        if shown_until.is_some_and(|until| until < now) {
+            self.progress.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+        self.progress.delivered_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if bytes != origin::segment(segment.id.0) {
+            self.progress.wrong_segments.fetch_add(1, Ordering::Relaxed);
+        }
+        shown_until.unwrap_or(now).max(now) + segment.duration
     }
 
     async fn timeline(&self, end: Instant) -> Option<Timeline> {

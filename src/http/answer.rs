@@ -26,6 +26,7 @@ use super::status::{self, Status};
 use super::steering::Steerings;
 use crate::origin::Origin;
 use crate::playlist::proxy_url;
+use crate::playlist::quality::Quality;
 use crate::stream::Registry;
 
 /// What answering needs.
@@ -45,6 +46,8 @@ pub struct Front {
     /// Headers that links carry.
     sessions: Mutex<Sessions>,
     delays: Mutex<Delays>,
+    /// Which variants players get.
+    pub quality: Quality,
     /// What segments with unusual names are.
     pub sniffed: Sniffed,
 }
@@ -58,6 +61,7 @@ impl Front {
         status: Status,
         steering: Steerings,
         delay: LiveDelay,
+        quality: Quality,
     ) -> Self {
         Self {
             door: RwLock::new(Arc::new(door)),
@@ -68,6 +72,7 @@ impl Front {
             steering,
             sessions: Mutex::default(),
             delays: Mutex::new(Delays::new(delay)),
+            quality,
             sniffed: Sniffed::default(),
         }
     }

@@ -187,6 +187,7 @@ async fn rewritten(
             segments,
         };
         let text = pathway.map_or(text.clone(), |only| steered::only(&text, &only).into());
+        let text = front.quality.narrow(&text);
         let held = show.and_then(|show| hold_back::hold_back(&text, show.delay, show.shown));
         let shown = held.as_ref().map_or(&*text, |held| &held.text);
         let stated = if is_list { channels::headers(shown) } else { Headers::default() };

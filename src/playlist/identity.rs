@@ -1,8 +1,8 @@
 //! In which swarms a rendition is: p2p-media-loader's identities, computed from playlists.
 //!
-//! One generation so far, G2 (2.3.0 to 4.x). The others differ in the version of the stream
-//! swarm string, in what names a stream in it, and (the oldest) in the hash. Nothing here decides
-//! whether to announce. The stream registry drives it.
+//! G2 (2.3.0 to 4.x) is here; `membership` adds the generations around it, which differ in the
+//! version of the stream swarm string, in what names a stream in it, and (the oldest) in the hash.
+//! Nothing here decides whether to announce. The stream registry drives it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
@@ -39,14 +39,16 @@ pub struct RenditionIdentity {
     pub url: Url,
     /// Which loader plays it.
     pub kind: StreamKind,
-    /// What to call it: `main-0`, `secondary-2`, counted in the order of the playlist.
+    /// Its place among those of its kind in the playlist.
+    pub position: usize,
+    /// What to call it: `main-0`, `secondary-2`.
     pub label: String,
     /// The swarm.
     pub info_hash: InfoHash,
 }
 
 impl StreamKind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Main => "main",
             Self::Secondary => "secondary",
@@ -76,6 +78,7 @@ pub fn g2(multivariant: &Multivariant, final_url: &Url) -> Vec<RenditionIdentity
         .map(|(url, kind, at, properties)| RenditionIdentity {
             url: url.clone(),
             kind,
+            position: at,
             label: format!("{}-{at}", kind.as_str()),
             info_hash: g2_info_hash(&swarm, kind, &properties),
         })
@@ -86,7 +89,8 @@ pub fn g2(multivariant: &Multivariant, final_url: &Url) -> Vec<RenditionIdentity
 pub fn g2_direct(final_url: &Url) -> RenditionIdentity {
     let kind = StreamKind::Main;
     let info_hash = g2_info_hash(&swarm_id(final_url), kind, &Properties::default());
-    RenditionIdentity { url: final_url.clone(), kind, label: "main-0".to_owned(), info_hash }
+    let label = "main-0".to_owned();
+    RenditionIdentity { url: final_url.clone(), kind, position: 0, label, info_hash }
 }
 
 /// The swarm id of a playlist: its URL without the query, so that viewers whose tokens differ
@@ -97,15 +101,15 @@ pub fn swarm_id(final_url: &Url) -> String {
 
 /// What tells streams of one swarm id apart; absent is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Properties {
-    bitrate: u64,
-    codecs: String,
-    size: Option<(u64, u64)>,
-    language: String,
-    channels: String,
-    name: String,
-    frame_rate: String,
-    video_range: String,
+pub(super) struct Properties {
+    pub(super) bitrate: u64,
+    pub(super) codecs: String,
+    pub(super) size: Option<(u64, u64)>,
+    pub(super) language: String,
+    pub(super) channels: String,
+    pub(super) name: String,
+    pub(super) frame_rate: String,
+    pub(super) video_range: String,
 }
 
 impl Properties {
@@ -130,14 +134,14 @@ impl Properties {
 
 /// `CODECS`, sorted by kind as hls.js does.
 #[derive(Default)]
-struct Codecs<'a> {
-    video: Vec<&'a str>,
-    audio: Vec<&'a str>,
+pub(super) struct Codecs<'a> {
+    pub(super) video: Vec<&'a str>,
+    pub(super) audio: Vec<&'a str>,
     has_unknown: bool,
 }
 
 impl<'a> Codecs<'a> {
-    fn new(list: &'a str) -> Self {
+    pub(super) fn new(list: &'a str) -> Self {
         let mut codecs = Self::default();
         for codec in list.split([',', ' ']).filter(|codec| !codec.is_empty()) {
             let is_in = |known: &str| {
@@ -156,7 +160,7 @@ impl<'a> Codecs<'a> {
 }
 
 /// The variants hls.js keeps: one with an unknown codec only if all have one.
-fn known_levels(variants: &[Variant]) -> Vec<(&Variant, Codecs<'_>)> {
+pub(super) fn known_levels(variants: &[Variant]) -> Vec<(&Variant, Codecs<'_>)> {
     let levels = || variants.iter().map(|variant| (variant, Codecs::new(&variant.codecs)));
     let known: Vec<_> = levels().filter(|(_, codecs)| !codecs.has_unknown).collect();
     if known.is_empty() { levels().collect() } else { known }
@@ -221,154 +225,33 @@ fn g2_language(written: &str) -> String {
 }
 
 fn g2_info_hash(swarm: &str, kind: StreamKind, properties: &Properties) -> InfoHash {
+    identity_info_hash("v2", swarm, kind, properties)
+}
+
+/// The info hash of a stream that its properties name, from G2 on.
+pub(super) fn identity_info_hash(
+    version: &str,
+    swarm: &str,
+    kind: StreamKind,
+    properties: &Properties,
+) -> InfoHash {
     let identity = STANDARD.encode(Sha1::digest(properties.joined()));
-    sha1_info_hash(&format!("v2-{swarm}-{}-{identity}", kind.as_str()))
+    sha1_info_hash(&format!("{version}-{swarm}-{}-{identity}", kind.as_str()))
 }
 
 /// 15 bytes of the digest are 20 characters without padding.
 fn sha1_info_hash(stream_swarm: &str) -> InfoHash {
+    text_info_hash(&Sha1::digest(stream_swarm)[..15])
+}
+
+/// An info hash is the text of 15 bytes, not the bytes.
+pub(super) fn text_info_hash(bytes: &[u8]) -> InfoHash {
     let mut hash = [0; 20];
-    let text = STANDARD.encode(&Sha1::digest(stream_swarm)[..15]);
+    let text = STANDARD.encode(bytes);
     hash.copy_from_slice(text.as_bytes());
     InfoHash(hash)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::playlist::{Definitions, Playlist, read};
-    use serde_json::Value;
-
-    fn vectors() -> Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/p2p-media-loader.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
-
-    fn text(value: &Value) -> String {
-        value.as_str().unwrap_or_default().to_owned()
-    }
-
-    /// The properties of a vector, by way of the playlist attributes they come from.
-    fn properties(vector: &Value) -> Properties {
-        let given = &vector["properties"];
-        let codecs = text(&given["codecs"]);
-        let variant = Variant {
-            url: Url::parse("https://example.com/v.m3u8").unwrap(),
-            bandwidth: 1,
-            average_bandwidth: 0,
-            codecs: codecs.clone(),
-            resolution: given["width"].as_u64().zip(given["height"].as_u64()),
-            frame_rate: text(&given["frameRate"]),
-            video_range: text(&given["videoRange"]),
-            audio_group: "a".to_owned(),
-        };
-        let rendition = Rendition {
-            kind: RenditionKind::Audio,
-            url: None,
-            group: "a".to_owned(),
-            name: text(&given["name"]),
-            language: text(&given["language"]),
-            channels: text(&given["channels"]),
-        };
-        let mut properties = match vector["type"].as_str() {
-            Some("main") => main_properties(&variant, &Codecs::new(&codecs)),
-            _ => secondary_properties(&rendition, &[(&variant, Codecs::new(&codecs))]),
-        };
-        properties.bitrate = given["bitrate"].as_u64().unwrap_or(0);
-        properties
-    }
-
-    #[test]
-    fn g2_hashes_equal_the_browser_engines() {
-        let vectors = vectors();
-        let swarm = vectors["infoHash"]["swarmId"].as_str().unwrap();
-        let cases = vectors["infoHash"]["byProperties"].as_array().unwrap();
-        assert!(cases.len() >= 6);
-        for case in cases {
-            let kind = match case["type"].as_str() {
-                Some("main") => StreamKind::Main,
-                _ => StreamKind::Secondary,
-            };
-            let hash = g2_info_hash(swarm, kind, &properties(case));
-            assert_eq!(hash.to_string(), text(&case["2.3-4.x"]["infoHash"]), "{}", case["name"]);
-        }
-    }
-
-    #[test]
-    fn g2_finds_the_streams_the_browser_engine_registered() {
-        let vectors = vectors();
-        let runs = vectors["playlists"].as_array().unwrap();
-        let runs: Vec<_> = runs.iter().filter(|run| run["package"] == "2.3.1").collect();
-        assert!(runs.len() >= 6);
-        for run in runs {
-            let url = Url::parse(run["manifestResponseUrl"].as_str().unwrap()).unwrap();
-            let name = url.path().rsplit('/').next().unwrap();
-            let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/p2p-media-loader/");
-            let file = std::fs::read_to_string(format!("{dir}{name}")).unwrap();
-            let found = match read(&file, &url, &Definitions::default()).unwrap() {
-                Playlist::Multivariant(multivariant) => g2(&multivariant, &url),
-                Playlist::Media(_) => vec![g2_direct(&url)],
-            };
-            let found: Vec<_> = found
-                .iter()
-                .map(|id| (id.kind.as_str(), id.url.as_str(), id.info_hash.to_string()))
-                .collect();
-            // A track that hls.js makes up for embedded audio has no playlist, so nothing to share.
-            let streams = run["streams"].as_array().unwrap().iter();
-            let wanted: Vec<_> = streams
-                .filter(|stream| stream["runtimeId"] != "")
-                .map(|stream| {
-                    let url = stream["runtimeId"].as_str().unwrap();
-                    (stream["type"].as_str().unwrap(), url, text(&stream["infoHash"]))
-                })
-                .collect();
-            assert_eq!(found, wanted, "{url}");
-        }
-    }
-
-    #[test]
-    fn labels_count_in_playlist_order() {
-        let base = Url::parse("https://h/m.m3u8?token=1#f").unwrap();
-        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"in\"\n\
-            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"out\",URI=\"a.m3u8\"\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nv.m3u8\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=3\nw.m3u8\n";
-        let Ok(Playlist::Multivariant(list)) = read(text, &base, &Definitions::default()) else {
-            panic!("multivariant")
-        };
-        let labels: Vec<_> = g2(&list, &base).into_iter().map(|id| id.label).collect();
-        assert_eq!(labels, ["main-0", "main-2", "secondary-1"]);
-        assert_eq!(swarm_id(&base), "https://h/m.m3u8");
-    }
-
-    #[test]
-    fn a_variant_with_an_unknown_codec_goes_only_when_another_stays() {
-        let level = |codecs: &str| Variant {
-            url: Url::parse("https://h/v").unwrap(),
-            bandwidth: 1,
-            average_bandwidth: 0,
-            codecs: codecs.to_owned(),
-            resolution: None,
-            frame_rate: String::new(),
-            video_range: String::new(),
-            audio_group: String::new(),
-        };
-        let both = [level("avc1.4d401f,wvtt"), level("xyz1.1,mp4a.40.2")];
-        assert_eq!(known_levels(&both).len(), 1);
-        assert_eq!(known_levels(&both[1..]).len(), 1);
-    }
-
-    #[test]
-    fn codecs_are_spelt_one_way() {
-        let spell = |list| g2_codecs(&Codecs::new(list).video);
-        assert_eq!(
-            spell("mp4a.40.2, hvc1.2.4.L93/x,AVC1.1,avc1.66.30"),
-            "avc1.42001e,hvc1.2.4.l93"
-        );
-        assert_eq!(
-            g2_frame_rate("30.000") + &g2_frame_rate("29.970") + &g2_frame_rate("NaN"),
-            "3029.97"
-        );
-        assert_eq!(g2_language("UND") + &g2_language("en-US"), "en");
-    }
-}
+#[path = "identity_tests.rs"]
+mod tests;

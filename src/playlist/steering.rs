@@ -37,16 +37,35 @@ pub fn is_steered(text: &str) -> bool {
 /// A multivariant playlist without the steering tag and with the variants of one pathway only, and
 /// of the renditions those that they refer to or nobody does. All other lines stay as they are.
 pub fn only(text: &str, pathway: &str) -> String {
+    let is_kept = |tag: Tag<'_>| is_variant(tag) && pathway_of(tag) == pathway;
+    filter(text, is_kept, |tag| tag.name == TAG || is_variant(tag) && pathway_of(tag) != pathway)
+}
+
+/// A multivariant playlist with some of its variants, and of the renditions those that they refer
+/// to or nobody does. All other lines stay as they are.
+pub(super) fn keep(text: &str, is_kept: impl Fn(Tag<'_>) -> bool) -> String {
+    filter(text, &is_kept, |tag| tag.name == "EXT-X-STREAM-INF" && !is_kept(tag))
+}
+
+/// The variants of a multivariant playlist, those for trick play not among them.
+pub(super) fn variants(text: &str) -> impl Iterator<Item = Tag<'_>> {
+    let tags = lines::lines(text).filter_map(lines::Line::tag);
+    tags.filter(|tag| tag.name == "EXT-X-STREAM-INF")
+}
+
+fn filter(
+    text: &str,
+    is_kept: impl Fn(Tag<'_>) -> bool,
+    is_left_out: impl Fn(Tag<'_>) -> bool,
+) -> String {
     let (mut kept, mut others) = (BTreeSet::new(), BTreeSet::new());
     for tag in lines::lines(text).filter_map(lines::Line::tag).filter(|tag| is_variant(*tag)) {
-        let groups = if pathway_of(tag) == pathway { &mut kept } else { &mut others };
+        let groups = if is_kept(tag) { &mut kept } else { &mut others };
         groups.extend(groups_of(tag));
     }
     let is_dropped = |tag: Tag<'_>| match tag.name {
-        TAG => true,
-        "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" => pathway_of(tag) != pathway,
         "EXT-X-MEDIA" => group_of(tag).is_some_and(|g| others.contains(&g) && !kept.contains(&g)),
-        _ => false,
+        _ => is_left_out(tag),
     };
     let mut out = String::with_capacity(text.len());
     let (mut drops_uri, mut drops_feed) = (false, false);

@@ -155,22 +155,15 @@ impl Swarm {
         self.have.changed(self.now);
     }
 
-    /// The timeline has changed: what was whole before it was listed can be looked at.
-    pub(super) fn listed(&mut self) {
-        let is_held_up = |t: &Transfer| t.source == Source::Waiting && t.is_whole();
-        let held_up = self.transfers.iter().filter(|(_, transfer)| is_held_up(transfer));
-        let held_up: Vec<_> = held_up.map(|(id, _)| *id).collect();
-        held_up.into_iter().for_each(|segment| self.verify(segment));
-    }
-
     /// All bytes of a segment are here.
     pub(super) fn verify(&mut self, segment: SegmentId) {
         self.cancel_asked(segment);
-        if self.window.is_beyond(segment) {
-            return;
-        }
         if let Some(transfer) = self.transfers.get_mut(&segment) {
-            if transfer.is_fetching() {
+            if let Source::Origin { from, received, .. } = transfer.source {
+                // What peers sent behind may make it whole before the origin has sent all.
+                if transfer.total.is_some_and(|total| from + received < total.bytes) {
+                    self.outputs.push_back(Output::StopFetch { segment });
+                }
                 self.have.changed(self.now);
             }
             transfer.source = Source::Verifying;

@@ -141,7 +141,6 @@ impl Swarm {
             segment,
             due,
             since: self.window.since(segment).unwrap_or(self.now),
-            is_listed: !self.window.is_beyond(segment),
             duration: self.window.duration(segment),
             size_guess: self.window.size_guess(segment),
             transfer: self.transfers.get(&segment),
@@ -200,10 +199,6 @@ impl Swarm {
                 media <= self.config.prefetch
             });
             ahead.extend(near.map(|(id, _)| id));
-        }
-        if !ahead.is_empty() || self.players.positions().iter().any(|at| !self.window.is_beyond(*at)) {
-            let has = |id: &SegmentId| self.peers.values().any(|p| p.is_kin() && p.has_some(*id));
-            ahead.extend(self.window.next().filter(has));
         }
         let mut seen = BTreeSet::new();
         let is_demanded =

@@ -123,7 +123,6 @@ impl Swarm {
             return self.flooded(key);
         }
         peer.kin.holding(segment, total, chunks);
-        self.refresh(segment);
         if self.have.has(segment) {
             return Follows::Word;
         }
@@ -136,11 +135,7 @@ impl Swarm {
         if !peer.may_announce(self.now) {
             return self.flooded(key);
         }
-        let newest = segments.iter().map(|(id, _)| *id).max();
         peer.kin.coming(segments);
-        if let Some(newest) = newest {
-            self.refresh(SegmentId(newest));
-        }
         self.told.changed(self.now);
         Follows::PlanSoon
     }
@@ -156,11 +151,7 @@ impl Swarm {
         let says_something = !loaded.is_empty() || !loading.is_empty();
         self.told.changed(self.now);
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let newest = loaded.iter().chain(&loading).max().copied();
         if peer.announced(self.now, loaded, loading) {
-            if let Some(newest) = newest {
-                self.refresh(SegmentId(newest));
-            }
             if says_something {
                 self.joined = Joined::Done;
             }

@@ -287,8 +287,6 @@ pub enum Output {
         /// The peer's number for it.
         request: u64,
     },
-    /// Peers have live segments that the timeline lacks: read the playlist again.
-    Refresh,
     /// All bytes are there and peers sent some: check them, then say [`Input::Completed`] or
     /// [`Input::Rejected`].
     Verify {

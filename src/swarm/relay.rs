@@ -25,8 +25,6 @@ const GATHER_COMING: Duration = Duration::from_millis(100);
 pub(super) struct Told {
     coming: Vec<(u64, u64)>,
     look_at: Option<Instant>,
-    /// The newest segment for which the playlist was to be read again.
-    refreshed: Option<SegmentId>,
 }
 
 impl Told {
@@ -71,15 +69,6 @@ impl Swarm {
         holding.into_iter().for_each(|message| self.say(key, message));
         if !self.told.coming.is_empty() {
             self.say(key, Message::Coming { segments: self.told.coming.clone() });
-        }
-    }
-
-    /// Has the playlist read again where a peer has what is not in it yet: once for each segment.
-    pub(super) fn refresh(&mut self, segment: SegmentId) {
-        let is_next = self.window.next().next() == Some(segment);
-        if is_next && self.told.refreshed < Some(segment) {
-            self.told.refreshed = Some(segment);
-            self.outputs.push_back(Output::Refresh);
         }
     }
 

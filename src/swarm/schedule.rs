@@ -65,8 +65,6 @@ pub(super) struct Want<'a> {
     pub(super) due: Option<Instant>,
     /// When the timeline first had it.
     pub(super) since: Instant,
-    /// Whether the timeline has it: the origin cannot be asked before.
-    pub(super) is_listed: bool,
     pub(super) duration: Duration,
     pub(super) size_guess: u64,
     /// What is under way already.
@@ -230,7 +228,7 @@ impl Ask<'_> {
     fn turn_at(&self) -> Option<Instant> {
         let s = self.situation;
         let patience = match self.nearest() {
-            _ if !s.is_live || !self.want.is_listed || self.is_whole_around() => return None,
+            _ if !s.is_live || self.is_whole_around() => return None,
             Some(_) => s.config.rescue_after,
             None => Duration::ZERO,
         };

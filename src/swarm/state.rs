@@ -116,7 +116,6 @@ impl Swarm {
         match input {
             Input::Timeline { segments, is_live } => {
                 self.window.replace(&segments, is_live, self.now);
-                self.listed();
                 self.have.changed(self.now);
             }
             Input::SwarmSize(size) => {

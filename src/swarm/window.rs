@@ -21,9 +21,6 @@ const SAMPLE_WEIGHT: f64 = 0.3;
 /// How many live segments behind the window are still announced: others may lag behind us.
 const LIVE_TAIL: u64 = 8;
 
-/// Segments that peers may bring before the timeline has them.
-const NEXT_MAX: u64 = 2;
-
 /// The timeline as last read.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -107,17 +104,6 @@ impl Window {
     ) -> impl Iterator<Item = (SegmentId, Duration)> + '_ {
         let first = SegmentId(segment.0.saturating_add(1));
         self.slots.range(first..).map(|(id, known)| (*id, known.duration))
-    }
-
-    /// Whether the segment is newer than the newest of the timeline.
-    pub(super) fn is_beyond(&self, segment: SegmentId) -> bool {
-        self.slots.last_key_value().is_none_or(|(last, _)| *last < segment)
-    }
-
-    /// The segments of a live stream that may be next, before the timeline has them.
-    pub(super) fn next(&self) -> impl Iterator<Item = SegmentId> + use<> {
-        let last = self.slots.last_key_value().map(|(last, _)| last.0).filter(|_| self.is_live);
-        last.into_iter().flat_map(|last| (1..=NEXT_MAX).map(move |n| SegmentId(last.saturating_add(n))))
     }
 
     /// Whether `next` directly follows `segment`.

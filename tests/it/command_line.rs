@@ -206,3 +206,14 @@ async fn the_demonstration_ends_with_one_json_object() {
     assert!((bytes("offload") - offload).abs() < 0.001, "{report}");
     assert!(bytes("offload") > 0.2, "{report}");
 }
+
+#[tokio::test]
+async fn the_demonstration_can_be_live() {
+    let output = run(&["demo", "--live", "--viewers", "2", "--seconds", "8", "--json"]).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let report: serde_json::Value = serde_json::from_str(out(&output)).unwrap();
+    for viewer in report["per_viewer"].as_array().unwrap() {
+        assert!(viewer["delivered_bytes"].as_u64().unwrap() > 0, "{report}");
+    }
+}

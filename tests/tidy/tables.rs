@@ -27,7 +27,10 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("stream", &["swarm", "verify", "playlist", "cache", "origin", "rtc", "tracker"]),
     // The tracker only for its state, which the statistics show.
     ("http", &["stream", "playlist", "cache", "origin", "tracker"]),
-    ("config", &["http", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"]),
+    (
+        "config",
+        &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
+    ),
     (
         "daemon",
         &[

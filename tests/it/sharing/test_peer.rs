@@ -1,6 +1,5 @@
 //! A peer that the test plays itself: real signalling and a real data channel, any behaviour.
 
-use super::world::DEADLINE;
 use bytes::Bytes;
 use hlswarm::ids::{InfoHash, PeerId};
 use hlswarm::playlist::identity::g2_direct;
@@ -10,11 +9,14 @@ use hlswarm::tracker::message::{Offer, OfferId};
 use hlswarm::tracker::session::{Membership, SessionConfig, Timings, TrackerEvent, TrackerSession};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+/// Longer than anything waited for can take; reaching it is a failure.
+const DEADLINE: Duration = Duration::from_secs(30);
 /// A member that is no browser and no hlswarm.
 pub const STRANGER: &[u8; 20] = b"-XX0001-a-test's-own";
 
@@ -112,19 +114,24 @@ impl Waiting {
     }
 
     /// Answers the first offer, and is connected.
-    pub async fn meet(mut self) -> TestPeer {
+    pub async fn meet(self) -> TestPeer {
+        self.try_to_meet().await.expect("a connection")
+    }
+
+    /// The same; `None` if nobody offers anything in time, or is gone before it is connected.
+    pub async fn try_to_meet(mut self) -> Option<TestPeer> {
         let link = timeout(DEADLINE, async {
             loop {
-                let event = self.membership.recv().await.unwrap();
+                let event = self.membership.recv().await?;
                 let TrackerEvent::Offer { peer, offer_id, sdp } = event else { continue };
-                let answer = self.connector.answer(&sdp).await.unwrap();
+                let answer = self.connector.answer(&sdp).await.ok()?;
                 self.membership.answer(peer, offer_id, answer.sdp);
-                break answer.pending.opened().await.unwrap();
+                break answer.pending.opened().await.ok();
             }
         });
-        let link = link.await.expect("a connection");
+        let link = link.await.ok()??;
         let decoder = Decoder::default();
-        TestPeer { link, decoder, _membership: self.membership, _guard: self.guard }
+        Some(TestPeer { link, decoder, _membership: self.membership, _guard: self.guard })
     }
 }
 

@@ -4,7 +4,7 @@ use super::stage::{BESIDE, Stage, hash_list, serve_honestly};
 use crate::resource::Resource;
 use crate::sharing::channel::Channel;
 use crate::sharing::test_peer::Waiting;
-use crate::sharing::world::{Film, Player, Tracker, config, has_any};
+use crate::sharing::world::{DEADLINE, Film, Player, Tracker, config, has_any};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hlswarm::daemon::Daemon;
@@ -117,7 +117,7 @@ async fn a_growing_list_is_read_again_but_not_for_every_segment() {
     };
     tokio::select! {
         () = serving => panic!("the peer was left"),
-        () = watching => {}
+        watched = tokio::time::timeout(DEADLINE, watching) => watched.expect("a list read again"),
     }
     let reads = channel.origin.requests_for(PLACE).len() as u64;
     assert!(reads <= began.elapsed().as_secs() / 2 + 2, "{reads} in {:?}", began.elapsed());

@@ -153,11 +153,11 @@ impl World {
         }
     }
 
-    /// Begins the comparison, if the playlist says where the segment is.
+    /// Begins the comparison.
     pub(super) fn check(&mut self, place: usize, segment: SegmentId) {
         let viewer = &mut self.viewers[place];
         let Some(check) = viewer.checks.get_mut(&segment) else { return };
-        if check.has_begun || segment.0 >= viewer.listed {
+        if check.has_begun {
             return;
         }
         check.has_begun = true;

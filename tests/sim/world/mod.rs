@@ -112,15 +112,11 @@ impl World {
             {
                 self.origin_answers(place, segment, fetch);
             }
-            Event::Refreshed { place, generation } if self.is_there(place, generation) => {
-                self.read(place);
-            }
             Event::Checked { place, generation, segment } if self.is_there(place, generation) => {
                 self.checked(place, segment);
             }
             Event::Leave { .. }
             | Event::Checked { .. }
-            | Event::Refreshed { .. }
             | Event::Wake { .. }
             | Event::Reload { .. }
             | Event::Want { .. }
@@ -202,7 +198,6 @@ impl World {
                 self.serve(place, peer, Serve::new(segment, request, from, end, &self.plan));
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
-            Output::Refresh => self.refresh(place),
             Output::Verify { segment } => self.verify(place, segment),
             Output::Drop { peer, .. } => self.close(place, peer),
             Output::Fail { .. } => self.report.failures += 1,

@@ -49,11 +49,6 @@ pub enum Event {
         segment: SegmentId,
         fetch: u64,
     },
-    /// The playlist was read because peers have more than was in it.
-    Refreshed {
-        place: usize,
-        generation: u32,
-    },
     /// A check of what peers sent against the origin is done.
     Checked {
         place: usize,

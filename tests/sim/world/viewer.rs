@@ -29,8 +29,6 @@ pub struct Viewer {
     held: BTreeSet<SegmentId>,
     /// The held segments, oldest first.
     order: VecDeque<SegmentId>,
-    /// The segments below that are in the playlist as the daemon knows it.
-    pub listed: u64,
     pub player: Player,
     /// When the swarm will be told the time.
     pub alarm_us: Option<u64>,

@@ -122,13 +122,6 @@ impl World {
         }
     }
 
-    /// The daemon reads the playlist of its own accord.
-    pub(super) fn refresh(&mut self, place: usize) {
-        let generation = self.viewers[place].generation;
-        let rtt_us = self.viewers[place].line.map_or(0, |line| line.rtt_us);
-        self.queue.push(self.now_us + PLAYLIST_US + rtt_us, Event::Refreshed { place, generation });
-    }
-
     /// What the playlist has now is told to the swarm.
     pub(super) fn read(&mut self, place: usize) {
         let edge = self.plan.edge(self.now_us);
@@ -137,9 +130,6 @@ impl World {
         let duration = Duration::from_micros(SEGMENT_US);
         let slot = |id| Slot { id: SegmentId(id), duration, size: None };
         let segments = (first..edge).map(slot).collect();
-        self.viewers[place].listed = edge;
-        let waiting: Vec<_> = self.viewers[place].checks.keys().copied().collect();
-        waiting.into_iter().for_each(|segment| self.check(place, segment));
         self.input(place, Input::Timeline { segments, is_live });
     }
 
