@@ -42,12 +42,7 @@ impl Swarm {
         self.players.dismissed(player, segment);
     }
 
-    pub(super) fn fetched(
-        &mut self,
-        segment: SegmentId,
-        len: u64,
-        total: Option<u64>,
-    ) -> Follows {
+    pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) -> Follows {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return Follows::Word };
         let Source::Origin { from, received, .. } = &mut transfer.source else {
             return Follows::Word;

@@ -11,10 +11,27 @@
 //! swarm.expecting(peer)                         where payload bytes of that peer belong
 //! ```
 //!
-//! The bytes of a segment are, in the shell, a prefix that only grows, and parts behind it that
-//! peers sent: [`Input::Fetched`] and [`Input::Received`] add to them, [`Output::Discard`] and
-//! [`Input::Rejected`] throw all away, [`Output::Fetch`] the parts behind the prefix.
-//! `state` only dispatches; the decisions are in `schedule`, carried out by `conduct`.
+//! The bytes of a segment are, in the shell, ranges that only grow: [`Input::Fetched`] and
+//! [`Input::Received`] add to them, [`Output::Discard`] and [`Input::Rejected`] throw all away.
+//!
+//! The policy, file by file:
+//!
+//! - `schedule`: a player's demand goes to peers while there is time, and to the origin a margin
+//!   before it is due, for what is missing then. Ahead of players only peers are asked, unless it
+//!   is this member's turn.
+//! - `turn`: of a live segment that nobody is heard to have, a few members have a seat, chosen by
+//!   hashes and the more likely the better their uplink; the others' turns follow on a ramp, those
+//!   of twice as many each `ramp_doubling`. What is heard of is counted on: whoever's turn it is
+//!   rescues it only when it has not become whole after `rescue_after`.
+//! - `parts`: members of our own kind are asked for parts of a segment side by side, and slow ones
+//!   are left for quicker ones; browsers for all that is missing at its end, one at a time.
+//! - `relay`: members of our own kind hear of chunks that can be passed on while the rest is still
+//!   coming (what the origin sent, and what peers sent once it is [`Input::Proved`]), and of what
+//!   is counted on, no more than three connections from whoever has some of it.
+//! - `serve`, `upload`: few are served side by side; our own kind waits for a place, whoever wants
+//!   older segments first; browsers hear at once that there is none.
+//! - `hear`, `arrive`, `conduct`: what inputs change, and the plan carried out. `state` only
+//!   dispatches.
 
 mod arrive;
 mod caution;
@@ -31,7 +48,9 @@ mod relay;
 mod schedule;
 mod serve;
 mod state;
+mod status;
 mod transfer;
+mod turn;
 mod upload;
 mod window;
 pub mod wire;
@@ -40,6 +59,7 @@ use std::time::Duration;
 
 use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 pub use state::Swarm;
+pub use status::{PeerStatus, Status};
 use wire::Message;
 
 /// How the core decides; every field has a default that suits most streams.
@@ -355,42 +375,6 @@ pub enum Reason {
     Announce,
     /// A player that has gone needs nothing ahead of it any more.
     Prefetch,
-}
-
-/// What is known about one peer, for people to look at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PeerStatus {
-    /// The connection.
-    pub peer: PeerKey,
-    /// Who is on the other side.
-    pub id: PeerId,
-    /// Segments it says it holds.
-    pub segments_held: usize,
-    /// Segments it says it is fetching from the origin.
-    pub segments_loading: usize,
-    /// Verified segments it contributed to.
-    pub segments_given: u64,
-    /// Measured throughput towards us, in bytes per second.
-    pub bytes_per_second: Option<f64>,
-    /// Strikes since its last success.
-    pub strikes: u32,
-}
-
-/// What the swarm is busy with, for people to look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Members, ourselves included.
-    pub members: u32,
-    /// Segments held.
-    pub segments_held: usize,
-    /// Segments in flight from the origin.
-    pub from_origin: usize,
-    /// Segments in flight from peers.
-    pub from_peers: usize,
-    /// Demanded segments that wait for a source.
-    pub waiting: usize,
-    /// Peers being served.
-    pub serves: usize,
 }
 
 #[cfg(test)]

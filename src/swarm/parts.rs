@@ -1,16 +1,20 @@
 //! Which parts of a segment members of our own kind are asked for: several side by side, each for
 //! a run of chunks that it has and nobody else is asked for.
 //!
-//! Whether peers are asked at all is decided in `schedule`. Without state, as that.
+//! Whether peers are asked at all is decided in `schedule`; what becomes of a segment once parts of
+//! it are coming, here. Without state, as that.
 
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::rate::time_for;
+use super::Reason;
+use super::peer::Download;
 use super::ranges::Ranges;
-use super::schedule::{Ask, Candidate, mix};
-use super::transfer::Transfer;
+use super::rate::time_for;
+use super::schedule::{Answer, Ask, Candidate, RECHECK_MIN, SLACK, Step, earlier_by, late_from};
+use super::transfer::{Opened, Transfer};
+use super::turn::mix;
 use super::wire::CHUNK_BYTES;
 use crate::ids::PeerKey;
 
@@ -32,6 +36,50 @@ const SLOW_PART: Duration = Duration::from_millis(800);
 const PROVEN_AFTER: Duration = Duration::from_millis(300);
 
 impl Ask<'_> {
+    /// Parts are coming from peers: ask more, leave slow ones, or go to the origin when it is time.
+    pub(super) fn keep_parts(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
+        let s = self.situation;
+        if let Some(step) = self.whom_to_ask(true, None) {
+            return (step, None);
+        }
+        if let Some(peer) = self.slow_part(transfer) {
+            return (Step::Leave(peer), None);
+        }
+        if transfer.origin_failed_at.is_some() {
+            return (Step::Wait, None);
+        }
+        let downloads = || transfer.asked.keys().filter_map(|key| self.download(*key));
+        let fallback_at = self.fallback_at(due, opened);
+        let (finish_by, unproven_until) = if opened.is_urgent {
+            let judged_from = downloads().filter_map(Download::judged_from).min();
+            let patience_ends = opened.at + s.config.urgent_first_byte;
+            (self.urgent_finish(opened), judged_from.unwrap_or(patience_ends))
+        } else {
+            (earlier_by(due, SLACK), fallback_at)
+        };
+        let turn_at = self.turn_at().filter(|_| s.config.upload);
+        if turn_at.is_some_and(|at| at <= s.now) {
+            return (Step::Fetch, None);
+        }
+        if s.now < unproven_until {
+            let until = Some((unproven_until, Reason::Progress));
+            return (
+                Step::Wait,
+                until.into_iter().chain(turn_at.map(|at| (at, Reason::Ramp))).min(),
+            );
+        }
+        let is_all_asked = transfer.total.is_some() && transfer.unasked().is_empty();
+        let late_from: Option<Vec<_>> =
+            downloads().map(|download| late_from(s.now, finish_by, download)).collect();
+        match late_from.and_then(|all| all.into_iter().min()).filter(|_| is_all_asked) {
+            Some(late_from) => {
+                let until = late_from.max(s.now + RECHECK_MIN);
+                (Step::Wait, Some((until, Reason::Progress)))
+            }
+            None => (Step::Fetch, None),
+        }
+    }
+
     /// Parts that nobody is asked for yet, each with a free peer of our own kind that has it.
     pub(super) fn parts(
         &self,
@@ -49,10 +97,10 @@ impl Ask<'_> {
             return first.into_iter().map(|key| (key, 0..PART_BYTES_UNKNOWN)).collect();
         };
         free.truncate(PARTS_MAX - asked);
-        let mut missing = self.want.transfer.map_or_else(
-            || Ranges::default().gaps(total),
-            |transfer| transfer.unasked_of(total),
-        );
+        let mut missing = self
+            .want
+            .transfer
+            .map_or_else(|| Ranges::default().gaps(total), |transfer| transfer.unasked_of(total));
         let share = missing.iter().map(|gap| gap.end - gap.start).sum::<u64>() / free.len() as u64;
         let mut parts = Vec::new();
         for candidate in free {
@@ -78,9 +126,8 @@ impl Ask<'_> {
             _ => missing.to_vec(),
         };
         let rate = candidate.peer.throughput.get();
-        let in_time = rate.map_or(PART_BYTES_UNKNOWN, |rate| {
-            (rate * PART_TIME.as_secs_f64()) as u64
-        });
+        let in_time =
+            rate.map_or(PART_BYTES_UNKNOWN, |rate| (rate * PART_TIME.as_secs_f64()) as u64);
         let size = in_time.min(share.max(2 * CHUNK_BYTES)).clamp(CHUNK_BYTES, PART_BYTES_MAX)
             / CHUNK_BYTES
             * CHUNK_BYTES;
@@ -113,9 +160,8 @@ impl Ask<'_> {
     /// more often, for all asking the quickest would help nobody.
     fn free_kin(&self, may_preempt: bool, finish_by: Option<Instant>) -> Vec<&Candidate<'_>> {
         let s = self.situation;
-        let time = finish_by.map_or(CHUNK_TIME_MAX, |by| {
-            by.saturating_duration_since(s.now).min(CHUNK_TIME_MAX)
-        });
+        let time = finish_by
+            .map_or(CHUNK_TIME_MAX, |by| by.saturating_duration_since(s.now).min(CHUNK_TIME_MAX));
         let is_quick = |c: &&Candidate| {
             c.peer.throughput.get().is_none_or(|rate| time_for(CHUNK_BYTES, rate) <= time)
         };
@@ -150,8 +196,8 @@ impl Ask<'_> {
                 });
             has && c.peer.throughput.get().is_some_and(|rate| time_for(left, rate) * 3 < left_time)
         };
-        let is_slow = left_time > SLOW_PART
-            && self.free(false).filter(|c| c.peer.is_kin()).any(is_quicker);
+        let is_slow =
+            left_time > SLOW_PART && self.free(false).filter(|c| c.peer.is_kin()).any(is_quicker);
         is_slow.then_some(key)
     }
 }

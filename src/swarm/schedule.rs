@@ -10,19 +10,16 @@ use std::time::{Duration, Instant};
 use super::peer::{Download, Peer};
 use super::rate::{Downlink, time_for};
 use super::transfer::{Opened, Retry, Source, Transfer};
+use super::turn::mix;
 use super::{Config, Reason};
 use crate::ids::{PeerId, PeerKey, SegmentId};
 
 /// A peer transfer must end this long before due to count as on time.
-const SLACK: Duration = Duration::from_millis(200);
+pub(super) const SLACK: Duration = Duration::from_millis(200);
 /// A demand that is due at once may take this long from a peer at least.
 const URGENT_FINISH_MIN: Duration = Duration::from_secs(1);
-/// Share of a live swarm that fetches from the origin unasked, once there are many.
-const SEATS_SHARE: f64 = 0.005;
 /// A transfer found on time is looked at again no sooner than this.
-const RECHECK_MIN: Duration = Duration::from_millis(10);
-/// Longest the ramp is computed to take: the due time comes long before.
-const RAMP_MAX_S: f64 = 3600.0;
+pub(super) const RECHECK_MIN: Duration = Duration::from_millis(10);
 
 /// Everything a decision depends on.
 pub(super) struct Situation<'a> {
@@ -122,7 +119,8 @@ pub(super) fn margin(config: &Config, downlink: Downlink, missing: u64) -> Durat
     config.origin_margin + downlink.time_for(missing).mul_f64(config.origin_margin_factor)
 }
 
-type Answer = (Step, Option<(Instant, Reason)>);
+/// What to do, and when to look again.
+pub(super) type Answer = (Step, Option<(Instant, Reason)>);
 
 /// The question about one want.
 pub(super) struct Ask<'a> {
@@ -166,7 +164,7 @@ impl Ask<'_> {
             let is_asked = transfer.is_some_and(|t| !t.asked.is_empty());
             return (if is_asked { Step::Rest } else { Step::Wait }, None);
         }
-        if let Some(step) = self.from_peers(false, None) {
+        if let Some(step) = self.whom_to_ask(false, None) {
             return (step, None);
         }
         if let Some(peer) = transfer.and_then(|transfer| self.slow_part(transfer)) {
@@ -197,13 +195,13 @@ impl Ask<'_> {
         if opened.is_urgent {
             let is_patient = now < opened.at + self.situation.config.urgent_first_byte;
             let finish_by = self.urgent_finish(opened);
-            let step = self.from_peers(true, Some(finish_by)).filter(|_| is_patient);
+            let step = self.whom_to_ask(true, Some(finish_by)).filter(|_| is_patient);
             return (step.unwrap_or(Step::Fetch), None);
         }
         if now >= fallback_at {
             return (Step::Fetch, None);
         }
-        if let Some(step) = self.from_peers(true, None) {
+        if let Some(step) = self.whom_to_ask(true, None) {
             return (step, None);
         }
         let s = self.situation;
@@ -223,45 +221,10 @@ impl Ask<'_> {
         (Step::Wait, until.into_iter().flatten().min())
     }
 
-    /// When this member is to fetch a live segment for all, if it is: on its turn when nobody is
-    /// heard to have any of it, later when what there is of it does not become whole.
-    fn turn_at(&self) -> Option<Instant> {
-        let s = self.situation;
-        let patience = match self.nearest() {
-            _ if !s.is_live || self.is_whole_around() => return None,
-            Some(_) => s.config.rescue_after,
-            None => Duration::ZERO,
-        };
-        let ramp = ramp(s.me, self.want.segment, s.members, s.weight, s.config);
-        Some(self.want.since + patience + ramp)
-    }
-
-    /// How far it is to somebody who has some of the segment.
-    fn nearest(&self) -> Option<u64> {
-        let segment = self.want.segment;
-        self.situation.peers.iter().filter_map(|c| c.peer.distance(segment)).min()
-    }
-
-    /// Whether the peers, and what is here, make up the whole segment.
-    fn is_whole_around(&self) -> bool {
-        let segment = self.want.segment;
-        let peers = || self.situation.peers.iter().map(|c| c.peer);
-        if peers().any(|peer| peer.holds(segment)) {
-            return true;
-        }
-        let mut ranges = self.want.transfer.map(|t| t.got.clone()).unwrap_or_default();
-        let mut total = None;
-        for partly in peers().filter_map(|peer| peer.kin.partly(segment)) {
-            partly.ranges.iter().for_each(|range| ranges.insert(range.clone()));
-            total = Some(partly.total);
-        }
-        total.is_some_and(|total| ranges.prefix() >= total)
-    }
-
     /// The origin gave up: any holder will do, and a busy one is waited for.
     fn without_origin(&self, failed_at: Instant) -> Answer {
         let give_up_at = failed_at + self.situation.config.hold_max;
-        if let Some(step) = self.from_peers(true, None) {
+        if let Some(step) = self.whom_to_ask(true, None) {
             return (step, None);
         }
         let has_holder = self.holders().next().is_some();
@@ -304,14 +267,14 @@ impl Ask<'_> {
 
     /// When the origin is asked for what is missing. What experience adds to the margin is kept
     /// only as long as half the time there was goes to peers.
-    fn fallback_at(&self, due: Instant, opened: Opened) -> Instant {
+    pub(super) fn fallback_at(&self, due: Instant, opened: Opened) -> Instant {
         let s = self.situation;
         let needed = margin(s.config, s.downlink, self.missing());
         let half = due.saturating_duration_since(opened.at) / 2;
         earlier_by(due, needed.max(half.min(needed + s.caution)))
     }
 
-    fn urgent_finish(&self, opened: Opened) -> Instant {
+    pub(super) fn urgent_finish(&self, opened: Opened) -> Instant {
         opened.at + (self.want.duration / 2).max(URGENT_FINISH_MIN)
     }
 
@@ -367,54 +330,17 @@ impl Ask<'_> {
     }
 
     /// Whom to ask: several members of our own kind for parts, else one peer for everything.
-    fn from_peers(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<Step> {
+    pub(super) fn whom_to_ask(
+        &self,
+        may_preempt: bool,
+        finish_by: Option<Instant>,
+    ) -> Option<Step> {
         let parts = self.parts(may_preempt, finish_by);
         if !parts.is_empty() {
             return Some(Step::AskParts(parts));
         }
         let is_asked = self.want.transfer.is_some_and(|t| !t.asked.is_empty());
         self.best_peer(may_preempt, finish_by).filter(|_| !is_asked).map(Step::Ask)
-    }
-
-    /// Parts are coming from peers: ask more, leave slow ones, or go to the origin when it is time.
-    fn keep_parts(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Answer {
-        let s = self.situation;
-        if let Some(step) = self.from_peers(true, None) {
-            return (step, None);
-        }
-        if let Some(peer) = self.slow_part(transfer) {
-            return (Step::Leave(peer), None);
-        }
-        if transfer.origin_failed_at.is_some() {
-            return (Step::Wait, None);
-        }
-        let downloads = || transfer.asked.keys().filter_map(|key| self.download(*key));
-        let fallback_at = self.fallback_at(due, opened);
-        let (finish_by, unproven_until) = if opened.is_urgent {
-            let judged_from = downloads().filter_map(Download::judged_from).min();
-            let patience_ends = opened.at + s.config.urgent_first_byte;
-            (self.urgent_finish(opened), judged_from.unwrap_or(patience_ends))
-        } else {
-            (earlier_by(due, SLACK), fallback_at)
-        };
-        let turn_at = self.turn_at().filter(|_| s.config.upload);
-        if turn_at.is_some_and(|at| at <= s.now) {
-            return (Step::Fetch, None);
-        }
-        if s.now < unproven_until {
-            let until = Some((unproven_until, Reason::Progress));
-            return (Step::Wait, until.into_iter().chain(turn_at.map(|at| (at, Reason::Ramp))).min());
-        }
-        let is_all_asked = transfer.total.is_some() && transfer.unasked().is_empty();
-        let late_from: Option<Vec<_>> =
-            downloads().map(|download| late_from(s.now, finish_by, download)).collect();
-        match late_from.and_then(|all| all.into_iter().min()).filter(|_| is_all_asked) {
-            Some(late_from) => {
-                let until = late_from.max(s.now + RECHECK_MIN);
-                (Step::Wait, Some((until, Reason::Progress)))
-            }
-            None => (Step::Fetch, None),
-        }
     }
 
     /// The fastest free holder of another kind, of those on the local network if any is: one that
@@ -433,13 +359,17 @@ impl Ask<'_> {
             let has_failed = self.want.transfer.is_some_and(|t| t.failed.contains_key(&c.key));
             (!has_failed, c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
-        self.free(may_preempt).filter(|c| !c.peer.is_kin()).filter(is_in_time).max_by_key(rank).map(|c| c.key)
+        self.free(may_preempt)
+            .filter(|c| !c.peer.is_kin())
+            .filter(is_in_time)
+            .max_by_key(rank)
+            .map(|c| c.key)
     }
 }
 
 /// From when on a transfer would be late if nothing more came; `None`: it is late now. A transfer
 /// whose peer has not said how much will come is late.
-fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<Instant> {
+pub(super) fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<Instant> {
     let (flowing_since, remaining) = (download.flowing_since?, download.remaining()?);
     let elapsed = now.saturating_duration_since(flowing_since).as_secs_f64();
     let still_to_flow = remaining as f64 / download.received.max(1) as f64;
@@ -452,26 +382,6 @@ fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<In
     Some(flowing_since + Duration::from_secs_f64(whole / (1.0 + still_to_flow)))
 }
 
-/// How long after a live segment appeared this member fetches it although nobody asked: the
-/// threshold `K / members` doubles every `ramp_doubling` until it passes this member's hash.
-fn ramp(me: PeerId, segment: SegmentId, members: u32, weight: f64, config: &Config) -> Duration {
-    let members = f64::from(members.max(1));
-    let seats = (SEATS_SHARE * members).max(1.0) * weight;
-    let hash = me.0.iter().fold(segment.0, |hash, byte| mix(hash ^ u64::from(*byte)));
-    let share = hash as f64 / u64::MAX as f64;
-    let doublings = (share * members / seats).max(1.0).log2();
-    let seconds = doublings * config.ramp_doubling.as_secs_f64();
-    Duration::from_secs_f64(seconds.min(RAMP_MAX_S))
-}
-
-fn earlier_by(instant: Instant, by: Duration) -> Instant {
+pub(super) fn earlier_by(instant: Instant, by: Duration) -> Instant {
     instant.checked_sub(by).unwrap_or(instant)
-}
-
-/// One step of SplitMix64: every bit of the input decides about every bit of the output.
-pub(super) fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

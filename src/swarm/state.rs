@@ -15,7 +15,7 @@ use super::relay::Told;
 use super::transfer::{Source, Transfer};
 use super::upload::Uploads;
 use super::window::Window;
-use super::{Config, Expected, Input, Output, PeerStatus, Reason, Status};
+use super::{Config, Expected, Input, Output, Reason};
 use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 
 /// Who met nobody in this time after joining need not wait for peers.
@@ -212,37 +212,6 @@ impl Swarm {
         let is_fetched = |t: &Transfer| t.is_demanded() && t.is_fetching();
         let fetched = self.transfers.iter().filter(|(_, transfer)| is_fetched(transfer));
         fetched.into_iter().any(|(segment, _)| self.is_due_soon(*segment))
-    }
-
-    /// The connected peers.
-    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> + '_ {
-        self.peers.iter().map(|(key, peer)| {
-            let (segments_held, segments_loading) = peer.counts();
-            PeerStatus {
-                peer: *key,
-                id: peer.id,
-                segments_held,
-                segments_loading,
-                segments_given: peer.given,
-                bytes_per_second: peer.throughput.get(),
-                strikes: peer.strikes,
-            }
-        })
-    }
-
-    /// What the swarm is busy with.
-    pub fn status(&self) -> Status {
-        let count = |is: fn(&Transfer) -> bool| self.transfers.values().filter(|t| is(t)).count();
-        Status {
-            members: self.members(),
-            segments_held: self.have.len(),
-            from_origin: count(Transfer::is_fetching),
-            from_peers: count(|t| !t.asked.is_empty()),
-            waiting: count(|t| {
-                t.is_demanded() && t.source == Source::Waiting && t.asked.is_empty()
-            }),
-            serves: self.uploads.len(),
-        }
     }
 
     /// Members as far as known: the tracker may lag behind the connections.

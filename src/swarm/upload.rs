@@ -137,7 +137,8 @@ impl Uploads {
     pub(super) fn start(&mut self, now: Instant, peer: PeerKey, request: u64, bytes: u64) -> bool {
         self.kept.retain(|_, until| *until > now);
         let is_kept = self.kept.remove(&peer).is_some();
-        let has_place = self.running.len() < self.max && (is_kept || self.running.len() < SIDE_BY_SIDE);
+        let has_place =
+            self.running.len() < self.max && (is_kept || self.running.len() < SIDE_BY_SIDE);
         if has_place {
             self.running.insert(peer, Serve { request, bytes, since: now });
         }
@@ -238,7 +239,8 @@ mod tests {
         let mut uploads = Uploads::new(8);
         assert!(uploads.start(t, PeerKey(3), 0, 1_000_000));
         uploads.completed(t, PeerKey(3), 0);
-        let wanted = |segment| Wanted { segment: SegmentId(segment), request: 1, from: 0, end: None };
+        let wanted =
+            |segment| Wanted { segment: SegmentId(segment), request: 1, from: 0, end: None };
         for (peer, segment) in [(1, 7), (2, 8), (3, 8), (4, 8)] {
             uploads.queue(t, PeerKey(peer), wanted(segment));
         }

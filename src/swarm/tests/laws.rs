@@ -132,7 +132,7 @@ impl Shell {
             }
             Output::Drop { peer, .. } => self.forget(peer),
             Output::Fail { segment } => drop(self.waiting.remove(&segment)),
-            Output::Discard { .. } | Output::Say { .. } | Output::Refresh => {}
+            Output::Discard { .. } | Output::Say { .. } => {}
         }
     }
 }

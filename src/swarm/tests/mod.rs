@@ -254,7 +254,6 @@ fn line(output: &Output) -> String {
             format!("{}: serve {segment} #{request} from {from}{}", peer.0, behind(*end))
         }
         Output::StopServe { peer, request } => format!("{}: stop serve #{request}", peer.0),
-        Output::Refresh => "refresh".into(),
         Output::Verify { segment } => format!("verify {segment}"),
         Output::Drop { peer, reason } => format!("{}: drop, {reason}", peer.0),
         Output::Fail { segment } => format!("fail {segment}"),
