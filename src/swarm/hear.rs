@@ -111,13 +111,7 @@ impl Swarm {
         Follows::Plan
     }
 
-    fn holding(
-        &mut self,
-        key: PeerKey,
-        segment: SegmentId,
-        total: u64,
-        chunks: &[u64],
-    ) -> Follows {
+    fn holding(&mut self, key: PeerKey, segment: SegmentId, total: u64, chunks: &[u64]) -> Follows {
         let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
         if !peer.may_announce(self.now) {
             return self.flooded(key);

@@ -73,7 +73,8 @@ impl Kin {
 /// The chunks that lie whole in what is here of a segment of `total` bytes, by number.
 pub(super) fn chunks(ranges: &Ranges, total: u64) -> Vec<u64> {
     let within = |range: &std::ops::Range<u64>| {
-        let behind = if range.end >= total { total.div_ceil(CHUNK_BYTES) } else { range.end / CHUNK_BYTES };
+        let behind =
+            if range.end >= total { total.div_ceil(CHUNK_BYTES) } else { range.end / CHUNK_BYTES };
         range.start.div_ceil(CHUNK_BYTES)..behind
     };
     ranges.iter().flat_map(within).collect()

@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::rate::time_for;
 use super::ranges::Ranges;
+use super::rate::time_for;
 use super::schedule::{Ask, Candidate, mix};
 use super::transfer::Transfer;
 use super::wire::CHUNK_BYTES;
@@ -49,10 +49,10 @@ impl Ask<'_> {
             return first.into_iter().map(|key| (key, 0..PART_BYTES_UNKNOWN)).collect();
         };
         free.truncate(PARTS_MAX - asked);
-        let mut missing = self.want.transfer.map_or_else(
-            || Ranges::default().gaps(total),
-            |transfer| transfer.unasked_of(total),
-        );
+        let mut missing = self
+            .want
+            .transfer
+            .map_or_else(|| Ranges::default().gaps(total), |transfer| transfer.unasked_of(total));
         let share = missing.iter().map(|gap| gap.end - gap.start).sum::<u64>() / free.len() as u64;
         let mut parts = Vec::new();
         for candidate in free {
@@ -78,9 +78,8 @@ impl Ask<'_> {
             _ => missing.to_vec(),
         };
         let rate = candidate.peer.throughput.get();
-        let in_time = rate.map_or(PART_BYTES_UNKNOWN, |rate| {
-            (rate * PART_TIME.as_secs_f64()) as u64
-        });
+        let in_time =
+            rate.map_or(PART_BYTES_UNKNOWN, |rate| (rate * PART_TIME.as_secs_f64()) as u64);
         let size = in_time.min(share.max(2 * CHUNK_BYTES)).clamp(CHUNK_BYTES, PART_BYTES_MAX)
             / CHUNK_BYTES
             * CHUNK_BYTES;
@@ -113,9 +112,8 @@ impl Ask<'_> {
     /// more often, for all asking the quickest would help nobody.
     fn free_kin(&self, may_preempt: bool, finish_by: Option<Instant>) -> Vec<&Candidate<'_>> {
         let s = self.situation;
-        let time = finish_by.map_or(CHUNK_TIME_MAX, |by| {
-            by.saturating_duration_since(s.now).min(CHUNK_TIME_MAX)
-        });
+        let time = finish_by
+            .map_or(CHUNK_TIME_MAX, |by| by.saturating_duration_since(s.now).min(CHUNK_TIME_MAX));
         let is_quick = |c: &&Candidate| {
             c.peer.throughput.get().is_none_or(|rate| time_for(CHUNK_BYTES, rate) <= time)
         };
@@ -150,8 +148,8 @@ impl Ask<'_> {
                 });
             has && c.peer.throughput.get().is_some_and(|rate| time_for(left, rate) * 3 < left_time)
         };
-        let is_slow = left_time > SLOW_PART
-            && self.free(false).filter(|c| c.peer.is_kin()).any(is_quicker);
+        let is_slow =
+            left_time > SLOW_PART && self.free(false).filter(|c| c.peer.is_kin()).any(is_quicker);
         is_slow.then_some(key)
     }
 }

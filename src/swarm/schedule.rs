@@ -403,7 +403,10 @@ impl Ask<'_> {
         }
         if s.now < unproven_until {
             let until = Some((unproven_until, Reason::Progress));
-            return (Step::Wait, until.into_iter().chain(turn_at.map(|at| (at, Reason::Ramp))).min());
+            return (
+                Step::Wait,
+                until.into_iter().chain(turn_at.map(|at| (at, Reason::Ramp))).min(),
+            );
         }
         let is_all_asked = transfer.total.is_some() && transfer.unasked().is_empty();
         let late_from: Option<Vec<_>> =
@@ -433,7 +436,11 @@ impl Ask<'_> {
             let has_failed = self.want.transfer.is_some_and(|t| t.failed.contains_key(&c.key));
             (!has_failed, c.peer.download.is_none(), c.peer.is_near, rate as u64, tie)
         };
-        self.free(may_preempt).filter(|c| !c.peer.is_kin()).filter(is_in_time).max_by_key(rank).map(|c| c.key)
+        self.free(may_preempt)
+            .filter(|c| !c.peer.is_kin())
+            .filter(is_in_time)
+            .max_by_key(rank)
+            .map(|c| c.key)
     }
 }
 
