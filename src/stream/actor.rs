@@ -19,6 +19,7 @@ use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
+use super::peers::Wanted;
 use super::roster::Roster;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
@@ -220,9 +221,14 @@ impl Actor {
                 self.feed(Input::Handed { segment, player });
             }
             Command::Standing(player, reply) => {
-                let buffered = self.swarm.buffered(player, Instant::now().into_std());
+                let now = Instant::now().into_std();
+                let standing = Standing {
+                    peers: self.peers.len(),
+                    is_meeting: self.swarm.is_meeting(now),
+                    buffered: self.swarm.buffered(player, now),
+                };
                 // Whoever asked may have gone.
-                let _ = reply.send(Standing { peers: self.peers.len(), buffered });
+                let _ = reply.send(standing);
             }
             Command::Figures(reply) => {
                 let figures = Figures {
@@ -318,8 +324,8 @@ impl Actor {
                 Output::StopFetch { segment } => self.arriving.stop_fetch(segment),
                 Output::Discard { segment } => self.arriving.discard(segment),
                 Output::Say { peer, message } => self.say(peer, message),
-                Output::Serve { peer, segment, request, from, .. } => {
-                    self.serve(peer, segment, request, from);
+                Output::Serve { peer, segment, request, from, end } => {
+                    self.serve(peer, Wanted { segment, request, from, end });
                 }
                 Output::StopServe { peer, request } => {
                     if let Some(link) = self.peers.get(&peer) {

@@ -189,10 +189,6 @@ impl Arriving {
         let serial = self.serials;
         let entry = self.entry(segment);
         let (buffer, claimed) = (entry.buffer.clone(), entry.claimed);
-        // What the origin sends from here on is nobody's share.
-        let from = buffer.len();
-        entry.shares.iter_mut().for_each(|share| share.bytes.end = share.bytes.end.min(from));
-        entry.shares.retain(|share| !share.bytes.is_empty());
         let cancel = self.context.cancel.child_token();
         let entry = self.entry(segment);
         if let Some((_, older)) = entry.download.replace((serial, cancel.clone())) {

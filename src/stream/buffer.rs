@@ -6,6 +6,7 @@
 //! the slowest. Whom to fetch from is decided elsewhere; the actor and the fetch task write here.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -64,6 +65,8 @@ pub struct SegmentBuffer {
 struct State {
     /// Retained chunks with the offset each begins at.
     chunks: VecDeque<(u64, Bytes)>,
+    /// What lies behind a gap, with the offset each begins at.
+    islands: BTreeMap<u64, Bytes>,
     retained: u64,
     len: u64,
     released: u64,
@@ -106,6 +109,31 @@ impl SegmentBuffer {
         Some(Reader::new(self.clone(), id, player))
     }
 
+    /// Puts bytes of a peer where they belong, even if what comes before is not here yet; `false`
+    /// when there is no place for them.
+    pub fn put(&self, at: u64, bytes: Bytes) -> bool {
+        let end = at.saturating_add(bytes.len() as u64);
+        let mut state = self.lock();
+        if at <= state.len || state.end.is_some() {
+            drop(state);
+            self.append(at, bytes, false);
+            return true;
+        }
+        let is_taken = state
+            .islands
+            .range(..end)
+            .next_back()
+            .is_some_and(|(start, island)| start + island.len() as u64 > at);
+        if is_taken || state.is_relay || end > self.budget.segment_bytes_max() {
+            return is_taken;
+        }
+        let size = bytes.len() as u64;
+        let is_enough = self.budget.take(size);
+        state.retained += size;
+        state.islands.insert(at, bytes);
+        is_enough
+    }
+
     /// Appends bytes that belong at `at`. Those of a peer, and those of the origin behind them,
     /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here
     /// already is left out, and so is what would leave a gap or comes after the end: a source that
@@ -129,6 +157,7 @@ impl SegmentBuffer {
         if is_released && state.released == offset {
             state.released = state.len;
         }
+        self.take_in(&mut state);
         self.trim(&mut state);
         drop(state);
         self.version.send_replace(());
@@ -200,7 +229,8 @@ impl SegmentBuffer {
 
     /// Whether nothing has arrived.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        let state = self.lock();
+        state.len == 0 && state.islands.is_empty()
     }
 
     /// Whether a reader may already have had bytes.
@@ -217,6 +247,25 @@ impl SegmentBuffer {
             state.chunks = VecDeque::from([(0, whole.clone())]);
             whole
         })
+    }
+
+    /// Those bytes, if all of them are here.
+    pub fn slice(&self, range: Range<u64>) -> Option<Bytes> {
+        let state = self.lock();
+        let pieces = state.chunks.iter().map(|(at, bytes)| (*at, bytes));
+        let pieces = pieces.chain(state.islands.iter().map(|(at, bytes)| (*at, bytes)));
+        let mut slice = BytesMut::new();
+        let mut at = range.start;
+        for (start, bytes) in pieces {
+            let end = start + bytes.len() as u64;
+            if at < range.end && start <= at && at < end {
+                let until = end.min(range.end);
+                let within = |place: u64| usize::try_from(place - start).unwrap_or(usize::MAX);
+                slice.extend_from_slice(bytes.get(within(at)..within(until))?);
+                at = until;
+            }
+        }
+        (at == range.end).then(|| slice.freeze())
     }
 
     /// What readers were told before the first byte.
@@ -261,6 +310,22 @@ impl SegmentBuffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the islands in that the prefix has reached.
+    fn take_in(&self, state: &mut State) {
+        while let Some(island) = state.islands.first_entry().filter(|e| *e.key() <= state.len) {
+            let (start, mut bytes) = island.remove_entry();
+            let known = usize::try_from(state.len - start).unwrap_or(usize::MAX).min(bytes.len());
+            drop(bytes.split_to(known));
+            state.retained -= known as u64;
+            self.budget.give_back(known as u64);
+            if !bytes.is_empty() {
+                let (offset, size) = (state.len, bytes.len() as u64);
+                state.chunks.push_back((offset, bytes));
+                state.len += size;
+            }
+        }
+    }
+
     /// Lets go what every reader of a relayed segment has.
     fn trim(&self, state: &mut State) {
         if !state.is_relay {
@@ -296,6 +361,7 @@ impl SegmentBuffer {
         self.budget.give_back(state.retained);
         state.retained = 0;
         state.chunks.clear();
+        state.islands.clear();
     }
 }
 

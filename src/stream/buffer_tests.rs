@@ -173,3 +173,29 @@ async fn what_is_large_or_of_unknown_size_is_not_left_to_others() {
         assert_eq!(buffer.departed(), [departure], "{total:?}");
     }
 }
+
+#[test]
+fn what_lies_behind_a_gap_is_taken_in_when_the_gap_is_filled() {
+    let (buffer, budget) = buffer(1000, 1000);
+    assert!(buffer.put(6, Bytes::from_static(b"gh")));
+    assert!(buffer.put(3, Bytes::from_static(b"de")));
+    assert_eq!((buffer.len(), buffer.is_empty()), (0, false));
+    assert_eq!(buffer.slice(3..5).unwrap(), "de");
+    assert_eq!(buffer.slice(3..6), None);
+    buffer.append(0, Bytes::from_static(b"abcd"), true);
+    assert_eq!(buffer.len(), 5);
+    assert!(buffer.put(5, Bytes::from_static(b"f")));
+    assert_eq!(buffer.slice(1..8).unwrap(), "bcdefgh");
+    assert_eq!(buffer.complete().unwrap(), "abcdefgh");
+    drop(buffer);
+    assert!(budget.take(1000), "everything was given back");
+}
+
+#[test]
+fn islands_are_bounded_by_the_segment_and_by_memory() {
+    let (buffer, _) = buffer(10, 100);
+    assert!(!buffer.put(99, Bytes::from_static(b"xy")), "beyond the largest segment");
+    assert!(buffer.put(50, Bytes::from_static(b"0123456789")));
+    assert!(buffer.put(55, Bytes::from_static(b"x")), "here already");
+    assert!(!buffer.put(70, Bytes::from_static(b"0123456789")), "no memory left");
+}

@@ -139,7 +139,7 @@ impl PeerLink {
         if message.is_for_kin() && !self.id.is_kin() {
             return;
         }
-        if matches!(message, Message::Request { .. }) {
+        if matches!(message, Message::Request { .. } | Message::RequestPart { .. }) {
             self.traffic.ask();
         }
         for part in wire::encode(message, MESSAGE_BYTES_MAX) {
@@ -151,9 +151,13 @@ impl PeerLink {
     }
 
     /// Begins an upload, in place of one that is running.
-    pub fn serve(&self, segment: u64, request: u64, rest: Bytes) {
+    /// `total` is the size of the segment where a part of it was asked for.
+    pub fn serve(&self, segment: u64, request: u64, rest: Bytes, total: Option<u64>) {
         let size = rest.len() as u64;
-        let head = Some(Message::Data { segment, size, request });
+        let head = Some(match total {
+            None => Message::Data { segment, size, request },
+            Some(total) => Message::Part { segment, size, request, total },
+        });
         self.slot.begin(Upload { segment, request, rest, head });
     }
 
@@ -210,7 +214,7 @@ async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Tr
     while let Some(message) = link.receive().await {
         let event = match decoder.decode(&message) {
             Decoded::Message(message) => {
-                if matches!(message, Message::Data { .. }) {
+                if matches!(message, Message::Data { .. } | Message::Part { .. }) {
                     traffic.answered();
                 }
                 LinkEvent::Heard(key, message)

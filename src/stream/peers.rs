@@ -131,10 +131,11 @@ impl Actor {
                 if let Some(Message::Hash { segment, sha256, is_from_origin: true }) = translated {
                     self.on_claim(peer, SegmentId(segment), sha256);
                 } else if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
-                    let is_head = matches!(message, Message::Data { .. });
+                    let is_head = matches!(message, Message::Data { .. } | Message::Part { .. });
                     self.feed(Input::Heard { peer, message });
                     if let Some(expected) = self.swarm.expecting(peer).filter(|_| is_head) {
-                        let size = expected.offset + expected.remaining;
+                        let behind = expected.offset + expected.remaining;
+                        let size = expected.total.unwrap_or(behind);
                         self.arriving.set_claimed(expected.segment, size);
                     }
                 }
@@ -156,9 +157,11 @@ impl Actor {
         self.meter.add(|c| &c.peer_bytes, len);
         if len <= expected.remaining {
             let buffer = self.arriving.buffer(expected.segment);
-            buffer.append(expected.offset, bytes, false);
             let range = expected.offset..expected.offset + len;
             self.arriving.add_share(expected.segment, peer, range);
+            if !buffer.put(expected.offset, bytes) {
+                self.give_up_on_peers(expected.segment);
+            }
         }
         self.feed(Input::Received { peer, len });
     }
@@ -184,19 +187,53 @@ impl Actor {
         }
     }
 
-    pub(super) fn serve(&mut self, peer: PeerKey, segment: SegmentId, request: u64, from: u64) {
-        let Some(link) = self.peers.get(&peer) else { return };
+    pub(super) fn serve(&mut self, peer: PeerKey, wanted: Wanted) {
+        let Wanted { segment, request, from, end } = wanted;
         let wire = segment.0.saturating_sub(self.wire_base);
-        let held = self.parts.cache.peek(self.profile.id, segment);
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        match held.filter(|held| from < held.bytes.len()) {
-            Some(held) => {
-                link.serve(wire, request, held.bytes.slice(from..));
-            }
+        let bytes = self.bytes_for(segment, from, end);
+        let Some(link) = self.peers.get(&peer) else { return };
+        match bytes {
+            Some((bytes, total)) => link.serve(wire, request, bytes, end.map(|_| total)),
             None => {
                 link.say(&Message::Absent { segment: wire, request });
                 self.feed(Input::ServeEnded { peer, request, is_complete: false });
             }
         }
     }
+
+    /// Bytes of a segment that is held, or a part of one that is arriving; and the size of the
+    /// whole.
+    fn bytes_for(
+        &mut self,
+        segment: SegmentId,
+        from: u64,
+        end: Option<u64>,
+    ) -> Option<(Bytes, u64)> {
+        if let Some(held) = self.parts.cache.peek(self.profile.id, segment) {
+            let total = held.bytes.len() as u64;
+            let end = end.map_or(total, |end| end.min(total));
+            let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+            return (from < end).then(|| (held.bytes.slice(within(from)..within(end)), total));
+        }
+        let total = self.swarm.size(segment)?;
+        let range = from..end?.min(total);
+        self.arriving
+            .contains(segment)
+            .then(|| self.arriving.buffer(segment))?
+            .slice(range)
+            .filter(|bytes| !bytes.is_empty())
+            .map(|bytes| (bytes, total))
+    }
+}
+
+/// What a peer is sent.
+pub(super) struct Wanted {
+    /// The segment.
+    pub(super) segment: SegmentId,
+    /// The peer's number for it.
+    pub(super) request: u64,
+    /// First byte.
+    pub(super) from: u64,
+    /// First byte no longer wanted, where a part was asked for.
+    pub(super) end: Option<u64>,
 }

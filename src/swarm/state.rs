@@ -200,6 +200,11 @@ impl Swarm {
         self.players.buffered(now.max(self.now), player)
     }
 
+    /// Size of a segment that is arriving, in bytes, as far as anybody has said.
+    pub fn size(&self, segment: SegmentId) -> Option<u64> {
+        self.transfers.get(&segment)?.total.map(|total| total.bytes)
+    }
+
     /// Whether peers may still turn up: the swarm was joined a moment ago, and nobody has said that
     /// there are no others.
     pub fn is_meeting(&self, now: Instant) -> bool {
