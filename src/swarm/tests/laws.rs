@@ -7,10 +7,12 @@ use super::*;
 
 fn any_event() -> impl Strategy<Value = Event> {
     let peer = || (0..PEERS).prop_map(PeerKey);
+    let segment = (0..SEGMENTS).prop_map(SegmentId);
     prop_oneof![
         8 => any_input().prop_map(Event::Input),
         3 => peer().prop_map(Event::Answers),
         3 => (peer(), 1..150_000u64).prop_map(|(peer, len)| Event::Sends(peer, len)),
+        1 => (peer(), segment).prop_map(|(peer, segment)| Event::Wants(peer, segment)),
     ]
 }
 

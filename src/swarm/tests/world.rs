@@ -2,6 +2,7 @@
 //! segments are here. What happens is up to `laws`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::super::ranges::Ranges;
 use super::*;
@@ -20,6 +21,8 @@ pub(super) enum Event {
     Answers(PeerKey),
     /// A peer sends so many bytes of what it was asked for, and no more than that.
     Sends(PeerKey, u64),
+    /// A peer asks for what is here of a segment that is still arriving.
+    Wants(PeerKey, SegmentId),
 }
 
 /// Peers of even keys are of our own kind.
@@ -192,6 +195,12 @@ impl World {
             Event::Sends(peer, len) => {
                 let Some(expected) = self.swarm.expecting(peer) else { return };
                 self.input(Input::Received { peer, len: len.min(expected.remaining) });
+            }
+            Event::Wants(peer, segment) => {
+                let here = self.shell.here.get(&segment).and_then(|here| here.iter().next());
+                let Some(Range { start: from, end }) = here.cloned() else { return };
+                let message = Message::RequestPart { segment: segment.0, request: 0, from, end };
+                self.input(Input::Heard { peer, message });
             }
         }
     }

@@ -54,3 +54,80 @@ pub(super) fn coming(fields: &mut Fields) -> Result<Message, WireError> {
     }
     Ok(Message::Coming { segments })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Decoded, Decoder, encode};
+    use super::*;
+
+    fn decode(body: &[u8]) -> Decoded {
+        Decoder::new().decode(&[b"cstr", body, b"cend"].concat())
+    }
+
+    /// What is said as a single message, in hex, without the markers.
+    fn hex(message: &Message) -> String {
+        let [frame] = &encode(message, 65_535)[..] else { panic!("one message") };
+        assert_eq!(Decoder::new().decode(frame), Decoded::Message(message.clone()));
+        frame[4..frame.len() - 4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_bytes_are_these() {
+        let request = Message::RequestPart { segment: 17, request: 3, from: 65_536, end: 196_608 };
+        assert_eq!(hex(&request), "0169011172010362030100006503030000");
+        let part = Message::Part { segment: 17, size: 131_072, request: 3, total: 1_000_000 };
+        assert_eq!(hex(&part), "02690111730302000072010374030f4240");
+        let holding = Message::Holding { segment: 17, total: 1_000_000, chunks: vec![0, 1, 15] };
+        assert_eq!(hex(&holding), "1069011174030f4240631001010300010f");
+        let coming = Message::Coming { segments: vec![(18, 1), (19, 2), (300, 2), (20, 3)] };
+        assert_eq!(hex(&coming), "116110010101126210020101130201012c631001010114");
+        assert_eq!(hex(&Message::Coming { segments: vec![] }), "11");
+    }
+
+    #[test]
+    fn a_segment_of_which_nothing_is_here_may_be_spoken_of() {
+        let holding = Message::Holding { segment: 17, total: 1_000_000, chunks: vec![] };
+        assert_eq!(hex(&holding), "1069011174030f4240");
+    }
+
+    #[test]
+    fn chunks_beyond_the_largest_segment_are_ignored() {
+        let last = SEGMENT_BYTES_MAX / CHUNK_BYTES;
+        for (chunk, is_understood) in [(last, true), (last + 1, false), (NUMBER_MAX, false)] {
+            let body = encode_holding(17, SEGMENT_BYTES_MAX, &[chunk]).unwrap();
+            assert_eq!(matches!(decode(&body), Decoded::Message(_)), is_understood, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn positions_beyond_the_largest_segment_are_ignored() {
+        let too_far = SEGMENT_BYTES_MAX + 1;
+        let bad = [
+            Message::RequestPart { segment: 1, request: 1, from: 0, end: too_far },
+            Message::RequestPart { segment: 1, request: 1, from: too_far, end: 1 },
+            Message::Part { segment: 1, size: 1, request: 1, total: too_far },
+            Message::Part { segment: 1, size: too_far, request: 1, total: 1 },
+            Message::Holding { segment: 1, total: too_far, chunks: vec![] },
+        ];
+        for message in bad {
+            let frame = &encode(&message, 65_535)[0];
+            assert_eq!(Decoder::new().decode(frame), Decoded::Ignored(WireError::BadNumber));
+        }
+    }
+
+    #[test]
+    fn a_word_without_its_fields_is_ignored() {
+        let missing = |name| Decoded::Ignored(WireError::MissingField(name));
+        assert_eq!(decode(&[HOLDING]), missing('i'));
+        assert_eq!(decode(&[HOLDING, b'i', 1, 17]), missing('t'));
+        assert_eq!(decode(&[HOLDING, b'i', 1, 17, b't', 1, 9, b'c', 1, 0]), missing('c'));
+        assert_eq!(decode(&[COMING, b'a', 1, 17]), missing('a'));
+    }
+
+    #[test]
+    fn ids_too_large_to_be_said_are_left_out() {
+        assert_eq!(encode_holding(NUMBER_MAX + 1, 1, &[]), None);
+        assert_eq!(encode_coming(&[(NUMBER_MAX + 1, 1)]), [COMING]);
+        assert_eq!(encode_coming(&[(17, 4), (17, 0)]), [COMING], "nor is what is too far away");
+    }
+}

@@ -254,6 +254,23 @@ fn ids_are_translated_and_those_without_translation_left_out() {
     assert_eq!(of(9).map_segments(halved), None);
 }
 
+#[test]
+fn ids_in_words_among_kin_are_translated_and_nothing_else() {
+    let halved = |id: u64| id.is_multiple_of(2).then_some(id / 2);
+    let of_each: [fn(u64) -> Message; 3] = [
+        |segment| Message::RequestPart { segment, request: 7, from: 8, end: 9 },
+        |segment| Message::Part { segment, size: 7, request: 8, total: 9 },
+        |segment| Message::Holding { segment, total: 7, chunks: vec![8, 9] },
+    ];
+    for of in of_each {
+        assert_eq!(of(8).map_segments(halved), Some(of(4)));
+        assert_eq!(of(9).map_segments(halved), None);
+    }
+    let coming = |segments: &[_]| Message::Coming { segments: segments.to_vec() };
+    let said = coming(&[(8, 2), (9, 1), (10, 3)]);
+    assert_eq!(said.map_segments(halved), Some(coming(&[(4, 2), (5, 3)])));
+}
+
 fn any_message() -> impl Strategy<Value = Message> {
     let number = || prop_oneof![0..2000_u64, 0..=NUMBER_MAX];
     let ids = || vec(prop_oneof![0..2000_u64, 0..=NUMBER_MAX], 0..600);
@@ -271,6 +288,15 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(segment, request, from)| Message::Request { segment, request, from }),
         (number(), 0..=SEGMENT_BYTES_MAX, number())
             .prop_map(|(segment, size, request)| Message::Data { segment, size, request }),
+        (number(), number(), 0..=SEGMENT_BYTES_MAX, 0..=SEGMENT_BYTES_MAX).prop_map(
+            |(segment, request, from, end)| Message::RequestPart { segment, request, from, end }
+        ),
+        (number(), 0..=SEGMENT_BYTES_MAX, number(), 0..=SEGMENT_BYTES_MAX).prop_map(
+            |(segment, size, request, total)| Message::Part { segment, size, request, total }
+        ),
+        (number(), 0..=SEGMENT_BYTES_MAX, vec(0..=SEGMENT_BYTES_MAX / CHUNK_BYTES, 0..600))
+            .prop_map(|(segment, total, chunks)| Message::Holding { segment, total, chunks }),
+        vec((0..2000_u64, 1..=HOPS_MAX), 0..300).prop_map(|segments| Message::Coming { segments }),
         (number(), number()).prop_map(|(segment, request)| Message::Completed { segment, request }),
         (number(), number()).prop_map(|(segment, request)| Message::Absent { segment, request }),
         (number(), number()).prop_map(|(segment, request)| Message::Cancel { segment, request }),
@@ -284,6 +310,14 @@ fn sorted(message: Message) -> Message {
             loaded.sort_unstable();
             loading.sort_unstable();
             Message::Announcement { loaded, loading }
+        }
+        Message::Holding { segment, total, mut chunks } => {
+            chunks.sort_unstable();
+            Message::Holding { segment, total, chunks }
+        }
+        Message::Coming { mut segments } => {
+            segments.sort_unstable();
+            Message::Coming { segments }
         }
         other => other,
     }
