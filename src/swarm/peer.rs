@@ -151,7 +151,7 @@ impl Peer {
         self.holds(segment) || self.kin.partly(segment).is_some()
     }
 
-    /// How far it is to somebody who has the segment, or some of it, as this peer says: 0 is itself.
+    /// How far it is to somebody who has some of the segment, as this peer says: 0 is itself.
     pub(super) fn distance(&self, segment: SegmentId) -> Option<u64> {
         if self.has_some(segment) || self.is_loading(segment) {
             return Some(0);

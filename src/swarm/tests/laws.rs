@@ -7,12 +7,11 @@ use super::*;
 
 fn any_event() -> impl Strategy<Value = Event> {
     let peer = || (0..PEERS).prop_map(PeerKey);
-    let segment = (0..SEGMENTS).prop_map(SegmentId);
     prop_oneof![
         8 => any_input().prop_map(Event::Input),
         3 => peer().prop_map(Event::Answers),
         3 => (peer(), 1..150_000u64).prop_map(|(peer, len)| Event::Sends(peer, len)),
-        1 => (peer(), segment).prop_map(|(peer, segment)| Event::Wants(peer, segment)),
+        1 => peer().prop_map(Event::Wants),
     ]
 }
 
@@ -108,6 +107,7 @@ proptest! {
         events in prop::collection::vec((0..900u64, any_event(), any_origin()), 1..120),
     ) {
         let mut world = World::new(seed);
+        (0..PEERS).for_each(|peer| world.input(connected(PeerKey(peer))));
         for (ms, event, origin) in events {
             world.pass(ms);
             world.event(event);

@@ -22,7 +22,7 @@ pub(super) enum Event {
     /// A peer sends so many bytes of what it was asked for, and no more than that.
     Sends(PeerKey, u64),
     /// A peer asks for what is here of a segment that is still arriving.
-    Wants(PeerKey, SegmentId),
+    Wants(PeerKey),
 }
 
 /// Peers of even keys are of our own kind.
@@ -196,9 +196,13 @@ impl World {
                 let Some(expected) = self.swarm.expecting(peer) else { return };
                 self.input(Input::Received { peer, len: len.min(expected.remaining) });
             }
-            Event::Wants(peer, segment) => {
-                let here = self.shell.here.get(&segment).and_then(|here| here.iter().next());
-                let Some(Range { start: from, end }) = here.cloned() else { return };
+            Event::Wants(peer) => {
+                let mut here = self.shell.here.iter();
+                let Some((segment, range)) = here.find_map(|(id, r)| Some((id, r.iter().next()?)))
+                else {
+                    return;
+                };
+                let Range { start: from, end } = *range;
                 let message = Message::RequestPart { segment: segment.0, request: 0, from, end };
                 self.input(Input::Heard { peer, message });
             }
