@@ -233,3 +233,50 @@ fn a_flood_of_words_about_chunks_is_a_drop_in_the_end() {
     let lines: Vec<_> = (0..300).flat_map(|n| s.hear(1, say(n))).collect();
     assert_eq!(lines, ["1: drop, failed too often"]);
 }
+
+#[test]
+fn words_about_chunks_are_gathered_for_a_moment_before_anybody_is_asked() {
+    let mut s = Script::joined(false, 0);
+    s.sized();
+    s.play(2);
+    (1..=2).for_each(|peer| drop(s.connect_kin(peer)));
+    assert_eq!(s.holding(1, 2, &[0, 1, 2]), NOTHING);
+    s.until(30);
+    assert_eq!(s.holding(2, 2, &[3, 4, 5]), NOTHING);
+    let asked: BTreeSet<_> = s.until(60).iter().map(|line| line[..6].to_owned()).collect();
+    assert_eq!(asked, BTreeSet::from(["50 1: ".into(), "50 2: ".into()]));
+}
+
+#[test]
+fn no_more_than_a_dozen_bring_parts_of_one_segment() {
+    let mut s = Script::joined(false, 0);
+    let (id, duration) = (SegmentId(5), Duration::from_secs(4));
+    let slot = Slot { id, duration, size: Some(40_000_000) };
+    s.input(Input::Timeline { segments: vec![slot], is_live: false });
+    for peer in 1..=40 {
+        s.connect_kin(peer);
+        s.announce(peer, &[5], &[]);
+    }
+    assert_eq!(parts(&s.demand(5)).len(), 12);
+    s.connect_kin(41);
+    assert_eq!(parts(&s.announce(41, &[5], &[])), []);
+}
+
+#[test]
+fn nothing_is_brought_ahead_while_a_player_needs_what_the_origin_sends() {
+    let mut s = Script::joined(false, 0);
+    s.sized();
+    s.play(1);
+    s.connect_kin(1);
+    s.until(3900);
+    let ahead = parts(&s.announce(1, &[3], &[])).remove(0);
+    s.part(1, 3, ahead.request, ahead.len(), SIZE);
+    s.receive(1, 100);
+    s.until(4000);
+    let cancel = format!("1: cancel 3 #{}", ahead.request);
+    assert_eq!(s.demand(1), ["fetch 1 from 0", &cancel]);
+    assert_eq!(parts(&s.until(4500)), []);
+    let again = parts(&s.complete(1));
+    assert_eq!(again.iter().map(|part| part.peer).collect::<Vec<_>>(), [1]);
+    assert_eq!(s.swarm.peers().map(|peer| peer.strikes).sum::<u32>(), 0);
+}
