@@ -4,11 +4,11 @@ use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
 
+use super::World;
 use super::network::FlowId;
 use super::plan::Plan;
 use super::queue::Event;
 use super::viewer::{Fetch, key};
-use super::World;
 
 /// Bytes of a segment that are compared with the origin's.
 const CHECK_BYTES: u64 = 8 << 10;

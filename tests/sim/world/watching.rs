@@ -76,7 +76,10 @@ impl World {
             self.queue.push(at(wait_us), Event::Fade { place, generation, is_bad: true });
         }
         if self.plan.has_peers {
-            self.queue.push(at(self.plan.delays.tracker_us), Event::Announce { place, generation, count: 0 });
+            self.queue.push(
+                at(self.plan.delays.tracker_us),
+                Event::Announce { place, generation, count: 0 },
+            );
         } else {
             self.input(place, Input::Alone);
         }
