@@ -6,6 +6,7 @@
 
 mod options;
 #[path = "../../tests/sim/world/mod.rs"]
+#[expect(dead_code, reason = "viewers on one machine are for the reality bench")]
 mod world;
 
 use std::io::{self, Write};

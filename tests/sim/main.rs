@@ -57,6 +57,12 @@ fn a_live_stream_is_shared_without_stalls() {
 }
 
 #[test]
+fn viewers_on_one_machine_share_a_live_stream() {
+    let plan = Plan::on_one_machine(10, 2 * S, 60 * S, 1);
+    assert!(run(plan).saved() > 0.6);
+}
+
+#[test]
 fn peers_that_promise_and_send_nothing_cause_no_stall() {
     for plan in [live(), film()] {
         let report = assert_no_worse(Plan { mutes: 1.0, ..plan });

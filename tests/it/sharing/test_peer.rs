@@ -72,6 +72,8 @@ impl Waiting {
                 TrackerEvent::Announced { .. } => break,
                 // Of somebody who was here before: it is left waiting.
                 TrackerEvent::Offer { .. } => {}
+                // It tries again by itself, until the tracker is back.
+                TrackerEvent::Failed { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

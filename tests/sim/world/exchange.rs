@@ -4,11 +4,11 @@ use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
 
+use super::World;
 use super::network::FlowId;
 use super::plan::Plan;
 use super::queue::Event;
 use super::viewer::{Fetch, key};
-use super::{ORIGIN_US, World};
 
 /// Bytes of a segment that are compared with the origin's.
 const CHECK_BYTES: u64 = 8 << 10;
@@ -72,7 +72,7 @@ impl World {
             self.report.origin_fetches += 1;
         }
         let event = Event::OriginAnswers { place, generation, segment, fetch };
-        self.queue.push(self.now_us + ORIGIN_US + rtt_us, event);
+        self.queue.push(self.now_us + self.plan.delays.origin_us + rtt_us, event);
     }
 
     pub(super) fn origin_answers(&mut self, place: usize, segment: SegmentId, fetch: u64) {
@@ -162,7 +162,7 @@ impl World {
         }
         check.has_begun = true;
         let (rtt_us, down) = viewer.line.map_or((0, 1.0), |line| (line.rtt_us, line.down));
-        let took_us = ORIGIN_US + rtt_us + (CHECK_BYTES as f64 / down) as u64;
+        let took_us = self.plan.delays.origin_us + rtt_us + (CHECK_BYTES as f64 / down) as u64;
         let generation = viewer.generation;
         if self.is_measured(self.now_us) {
             self.report.origin_bytes += CHECK_BYTES;

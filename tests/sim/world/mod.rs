@@ -20,14 +20,11 @@ use hlswarm::swarm::{Input, Output, Reason};
 
 use exchange::{Conn, Load, Serve};
 use network::Network;
-use plan::{MS, Plan};
+use plan::Plan;
 use queue::{Event, Queue};
 use random::Random;
 use report::Report;
 use viewer::Viewer;
-
-/// The origin's time to answer, beside the way there.
-const ORIGIN_US: u64 = 100 * MS;
 
 /// All viewers and what will happen to them.
 pub struct World {

@@ -8,8 +8,6 @@ use super::random::Random;
 /// Microseconds: the unit of all times in the simulated world.
 pub const MS: u64 = 1_000;
 pub const S: u64 = 1_000 * MS;
-/// Media time of a segment.
-pub const SEGMENT_US: u64 = 4 * S;
 /// Mean time a viewer of a live stream stays.
 const STAY_MEAN_S: f64 = 600.0;
 /// Viewers of a live stream arrive within this time.
@@ -27,10 +25,36 @@ pub enum Mode {
     Vod,
 }
 
+/// Where viewers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// All over the world, on lines of their own; those of a live stream come and go.
+    World,
+    /// On one machine: each arrives so long after the one before, and stays.
+    Machine { apart_us: u64 },
+}
+
+/// How long things take, beside the way there and back.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// The origin's time to answer.
+    pub origin_us: u64,
+    /// From arriving to having the playlist.
+    pub playlist_us: u64,
+    /// From arriving to the tracker's first answer.
+    pub tracker_us: u64,
+    /// From an offer to an open connection.
+    pub connect_us: u64,
+}
+
 /// What is simulated.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub mode: Mode,
+    pub place: Place,
+    pub delays: Delays,
+    /// Media time of a segment.
+    pub segment_us: u64,
     pub viewers: usize,
     pub seed: u64,
     pub has_peers: bool,
@@ -66,6 +90,18 @@ pub struct Line {
     pub stay_us: u64,
 }
 
+/// From one program to another on the same machine.
+const LOOPBACK: Line = Line {
+    down: 125.0,
+    up: 125.0,
+    rtt_us: MS / 2,
+    is_radio: false,
+    is_hard: false,
+    gives: true,
+    is_mute: false,
+    stay_us: u64::MAX / 2,
+};
+
 impl Plan {
     /// A live stream of 5 Mbit/s, or a recording of it, with the defaults of the daemon.
     pub fn new(mode: Mode, viewers: usize, seed: u64) -> Self {
@@ -77,6 +113,14 @@ impl Plan {
         };
         Self {
             mode,
+            place: Place::World,
+            delays: Delays {
+                origin_us: 100 * MS,
+                playlist_us: 100 * MS,
+                tracker_us: 300 * MS,
+                connect_us: 1_500 * MS,
+            },
+            segment_us: 4 * S,
             viewers,
             seed,
             has_peers: true,
@@ -90,6 +134,21 @@ impl Plan {
         }
     }
 
+    /// A live stream watched on one machine, measured from the beginning.
+    pub fn on_one_machine(viewers: usize, apart_us: u64, measured_us: u64, seed: u64) -> Self {
+        Self {
+            place: Place::Machine { apart_us },
+            delays: Delays {
+                origin_us: 2 * MS,
+                playlist_us: 4 * MS,
+                tracker_us: 10 * MS,
+                connect_us: 300 * MS,
+            },
+            measured_us,
+            ..Self::new(Mode::Live, viewers, seed)
+        }
+    }
+
     pub fn is_live(&self) -> bool {
         self.mode == Mode::Live
     }
@@ -97,6 +156,7 @@ impl Plan {
     /// From when to when is measured: of a recording everything.
     pub fn measured(&self) -> (u64, u64) {
         match self.mode {
+            _ if self.place != Place::World => (0, self.measured_us),
             Mode::Live => (WARM_UP_US, WARM_UP_US + self.measured_us),
             Mode::Vod => (0, u64::MAX),
         }
@@ -104,9 +164,12 @@ impl Plan {
 
     /// When the first viewer in that place arrives.
     pub fn arrival_us(&self, place: usize) -> u64 {
+        if let Place::Machine { apart_us } = self.place {
+            return apart_us * place as u64;
+        }
         let within = match self.mode {
             Mode::Live => ARRIVALS_US,
-            Mode::Vod => self.film_segments * SEGMENT_US,
+            Mode::Vod => self.film_segments * self.segment_us,
         };
         let mut random = Random::of(&[self.seed, 1, place as u64]);
         (random.share() * within as f64) as u64
@@ -114,6 +177,9 @@ impl Plan {
 
     /// The line of the viewer that is the `generation`th in its place.
     pub fn line(&self, place: usize, generation: u32) -> Line {
+        if self.place != Place::World {
+            return LOOPBACK;
+        }
         let mut random = Random::of(&[self.seed, 2, place as u64, u64::from(generation)]);
         let shares = if self.is_poor { [0.2, 0.5, 0.85] } else { [0.5, 0.75, 0.9] };
         let class = random.share();

@@ -5,7 +5,7 @@ use hlswarm::swarm::Input;
 
 use super::World;
 use super::exchange::Conn;
-use super::plan::{MS, S};
+use super::plan::{Place, S};
 use super::queue::Event;
 
 /// Offers passed on per announce.
@@ -16,8 +16,6 @@ const INTERVAL_US: u64 = 120 * S;
 /// Connections a viewer looks for, and at most accepts.
 const SOUGHT_MAX: usize = 20;
 const ACCEPTED_MAX: usize = 30;
-/// From an offer to an open connection.
-const CONNECT_US: u64 = 1_500 * MS;
 /// Connections that come about: nobody hard to reach, one, both.
 const SUCCESS: [f64; 3] = [0.97, 0.5, 0.0];
 /// Share of lossy connections, without radio and with it.
@@ -50,14 +48,15 @@ impl World {
         let (Some(here), Some(there)) = (a.line, b.line) else { return };
         let is_known = a.conns.iter().any(|conn| b.conns.contains(conn));
         let is_crowded = a.conns.len() >= SOUGHT_MAX || b.conns.len() >= ACCEPTED_MAX;
+        let is_far = self.plan.place == Place::World;
         let hard = usize::from(here.is_hard) + usize::from(there.is_hard);
-        if is_known || is_crowded || self.random.share() >= SUCCESS[hard] {
+        if is_known || is_crowded || (is_far && self.random.share() >= SUCCESS[hard]) {
             return;
         }
         let rtt_us = here.rtt_us + there.rtt_us;
         let rtt_s = rtt_us as f64 / 1e6;
         let is_radio = here.is_radio || there.is_radio;
-        let per_second = if self.random.share() < LOSSY[usize::from(is_radio)] {
+        let per_second = if is_far && self.random.share() < LOSSY[usize::from(is_radio)] {
             let loss = 0.001 * 10f64.powf(self.random.share());
             1.22 * PACKET_BYTES / (rtt_s * loss.sqrt())
         } else {
@@ -69,7 +68,7 @@ impl World {
         for place in [from, to] {
             self.viewers[place].conns.insert(conn);
         }
-        self.queue.push(self.now_us + CONNECT_US, Event::Connect(conn));
+        self.queue.push(self.now_us + self.plan.delays.connect_us, Event::Connect(conn));
     }
 
     pub(super) fn connect(&mut self, conn: usize) {

@@ -8,7 +8,7 @@ use hlswarm::stream::Standing;
 use hlswarm::swarm::{Config, Input, Slot, Swarm};
 
 use super::World;
-use super::plan::{MS, Mode, Plan, S, SEGMENT_US};
+use super::plan::{Mode, Plan, S};
 use super::queue::Event;
 use super::random::Random;
 use super::viewer::key;
@@ -21,9 +21,6 @@ const LIVE_LISTED: u64 = 10;
 const BEHIND: u64 = 3;
 /// Media a player buffers of a recording.
 const BUFFER_US: u64 = 30 * S;
-/// From arriving to having the playlist, and to the tracker's first answer.
-const PLAYLIST_US: u64 = 100 * MS;
-const TRACKER_US: u64 = 300 * MS;
 /// Bad moments of a radio link: how long and how far apart on average, what is left of the line.
 const FADE_MEAN_US: f64 = 3e6;
 const FADES_APART_US: f64 = 60e6;
@@ -38,7 +35,7 @@ impl Plan {
     /// Segments below that were published by then.
     fn edge(&self, at_us: u64) -> u64 {
         match self.mode {
-            Mode::Live => LIVE_FIRST + at_us / SEGMENT_US,
+            Mode::Live => LIVE_FIRST + at_us / self.segment_us,
             Mode::Vod => self.film_segments,
         }
     }
@@ -46,13 +43,13 @@ impl Plan {
     /// Segments below that are in the playlist that a player is given then, held back by `delay`.
     fn shown(&self, at_us: u64, delay: Duration) -> u64 {
         // Whole segments only: what is listed is listed as published.
-        self.edge(at_us) - delay.as_micros() as u64 / SEGMENT_US
+        self.edge(at_us) - delay.as_micros() as u64 / self.segment_us
     }
 
     /// When a live segment was published.
     pub fn published_us(&self, segment: u64) -> Option<u64> {
         let since_first = (segment + 1).checked_sub(LIVE_FIRST).filter(|_| self.is_live())?;
-        Some(since_first * SEGMENT_US)
+        Some(since_first * self.segment_us)
     }
 }
 
@@ -70,7 +67,7 @@ impl World {
         self.present.push(place);
         self.network.set_line(self.now_us, place, line.down, line.up);
         let at = |wait_us| self.now_us + wait_us;
-        self.queue.push(at(PLAYLIST_US), Event::Reload { place, generation });
+        self.queue.push(at(self.plan.delays.playlist_us), Event::Reload { place, generation });
         if self.plan.is_live() {
             self.queue.push(at(line.stay_us), Event::Leave { place, generation });
         }
@@ -79,7 +76,10 @@ impl World {
             self.queue.push(at(wait_us), Event::Fade { place, generation, is_bad: true });
         }
         if self.plan.has_peers {
-            self.queue.push(at(TRACKER_US), Event::Announce { place, generation, count: 0 });
+            self.queue.push(
+                at(self.plan.delays.tracker_us),
+                Event::Announce { place, generation, count: 0 },
+            );
         } else {
             self.input(place, Input::Alone);
         }
@@ -117,7 +117,7 @@ impl World {
 
     pub(super) fn published_while_measured(&self) -> u64 {
         match self.plan.mode {
-            Mode::Live => self.plan.measured_us / SEGMENT_US,
+            Mode::Live => self.plan.measured_us / self.plan.segment_us,
             Mode::Vod => self.plan.film_segments,
         }
     }
@@ -127,7 +127,7 @@ impl World {
         let edge = self.plan.edge(self.now_us);
         let is_live = self.plan.is_live();
         let first = if is_live { edge.saturating_sub(LIVE_LISTED) } else { 0 };
-        let duration = Duration::from_micros(SEGMENT_US);
+        let duration = Duration::from_micros(self.plan.segment_us);
         let slot = |id| Slot { id: SegmentId(id), duration, size: None };
         let segments = (first..edge).map(slot).collect();
         self.input(place, Input::Timeline { segments, is_live });
@@ -148,7 +148,7 @@ impl World {
         let has_changed = player.shown != shown;
         player.shown = shown;
         if is_live {
-            let wait_us = if has_changed { SEGMENT_US } else { SEGMENT_US / 2 };
+            let wait_us = if has_changed { self.plan.segment_us } else { self.plan.segment_us / 2 };
             self.queue.push(self.now_us + wait_us, Event::Reload { place, generation });
         }
         self.want(place);
@@ -165,7 +165,7 @@ impl World {
         let buffered = swarm.buffered(PLAYER, now);
         let standing = Standing { peers, is_meeting: swarm.is_meeting(now), buffered };
         let key = (PLAYER, 0, String::new());
-        let target = Duration::from_micros(SEGMENT_US);
+        let target = Duration::from_micros(self.plan.segment_us);
         let delays = viewer.delays.get_or_insert_with(|| Delays::new(LiveDelay::Automatic));
         delays.settle(&key, target, standing, now).delay
     }
@@ -210,7 +210,7 @@ impl World {
                 self.report.startups_us.push(now_us - viewer.arrived_us);
             }
         }
-        let dry_us = player.dry_us.unwrap_or(now_us).max(now_us) + SEGMENT_US;
+        let dry_us = player.dry_us.unwrap_or(now_us).max(now_us) + self.plan.segment_us;
         player.dry_us = Some(dry_us);
         let is_over = !self.plan.is_live() && player.next == self.plan.film_segments;
         let generation = viewer.generation;
