@@ -112,7 +112,7 @@ fn judge(verdict: &Verdict, origin: &Origin) {
     let delivered = figures.segments * origin.truth(0).len() as u64;
     println!(
         "{} segments, {} of them with peers' bytes; {:.0} % of the bytes saved; {} lies; {} waits, \
-         the longest {:.2?}, at most {:.2?} longer than without us",
+         the longest {:.2?}, at most {:.2?} longer than without us ({})",
         figures.segments,
         figures.from_peers,
         100.0 - 100.0 * origin.sent() as f64 / delivered as f64,
@@ -120,6 +120,7 @@ fn judge(verdict: &Verdict, origin: &Origin) {
         figures.waits,
         figures.longest,
         figures.most_beyond,
+        figures.worst,
     );
     assert!(figures.faults.is_empty(), "{}", figures.faults.join("\n"));
     // What had not played or shared would show nothing.

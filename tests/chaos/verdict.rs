@@ -22,9 +22,10 @@ pub struct Figures {
     pub lies: u64,
     /// Waits of players whose daemon was well.
     pub waits: u64,
-    /// The longest wait, and the longest beyond what the origin alone would have taken.
     pub longest: Duration,
+    /// The longest beyond what the origin alone would have taken, and what it was for.
     pub most_beyond: Duration,
+    pub worst: String,
 }
 
 impl Verdict {
@@ -56,12 +57,16 @@ impl Verdict {
         let beyond = waited.saturating_sub(alone);
         figures.waits += 1;
         figures.longest = figures.longest.max(waited);
-        figures.most_beyond = figures.most_beyond.max(beyond);
+        let words = format!(
+            "{player} at {moment:.1?}: waited {waited:.2?} for {what}, \
+             where the origin alone takes {alone:.2?}"
+        );
+        if beyond > figures.most_beyond {
+            figures.most_beyond = beyond;
+            figures.worst.clone_from(&words);
+        }
         if beyond > PATIENCE {
-            figures.faults.push(format!(
-                "{player} at {moment:.1?}: waited {waited:.2?} for {what}, \
-                 where the origin alone takes {alone:.2?}"
-            ));
+            figures.faults.push(words);
         }
     }
 
