@@ -13,6 +13,7 @@ mod live;
 mod low_latency;
 mod low_latency_parts;
 mod odd_segments;
+mod quality;
 mod ranges;
 mod steering;
 mod suffixes;

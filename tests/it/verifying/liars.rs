@@ -66,22 +66,19 @@ async fn whatever_differs_from_what_members_agree_on_reaches_no_player() {
 
 #[tokio::test]
 async fn colluding_liars_in_one_network_do_not_make_an_honest_peer_a_liar() {
-    let members = [(KIN, "127.0.0.2"), (LIAR, "127.0.0.2"), (STRANGER, "127.0.0.3")];
-    let (scene, mut peers) = Scene::set(2, &members).await;
-    for liar in &mut peers[..2] {
-        claim(liar, 1, b"something else").await;
-    }
-    let truth = scene.film.segments[1].clone();
-    peers[2].announce(&[1]).await;
-    scene.expect(0).await;
-    assert_eq!(scene.expect_from(1, &mut peers[2], |_| truth.clone()).await, FROM_PEERS);
-    assert_eq!(scene.rejected().await, 0);
-    scene.left(3).await;
+    assert_false_claims_cost_nothing([(KIN, "127.0.0.2"), (LIAR, "127.0.0.2")]).await;
 }
 
 #[tokio::test]
 async fn a_false_hash_that_liars_in_two_networks_agree_on_costs_nobody_anything() {
-    let members = [(KIN, "127.0.0.2"), (LIAR, "127.0.0.3"), (STRANGER, "127.0.0.4")];
+    // The origin is asked who is right before anybody is blamed.
+    assert_false_claims_cost_nothing([(KIN, "127.0.0.2"), (LIAR, "127.0.0.3")]).await;
+}
+
+/// Two say the same false thing of what an honest stranger then sends.
+async fn assert_false_claims_cost_nothing(liars: [(&'static [u8; 20], &'static str); 2]) {
+    let [first, second] = liars;
+    let members = [first, second, (STRANGER, "127.0.0.4")];
     let (scene, mut peers) = Scene::set(2, &members).await;
     for liar in &mut peers[..2] {
         claim(liar, 1, b"something else").await;
@@ -89,7 +86,6 @@ async fn a_false_hash_that_liars_in_two_networks_agree_on_costs_nobody_anything(
     let truth = scene.film.segments[1].clone();
     peers[2].announce(&[1]).await;
     scene.expect(0).await;
-    // The origin is asked who is right before anybody is blamed.
     assert_eq!(scene.expect_from(1, &mut peers[2], |_| truth.clone()).await, FROM_PEERS);
     assert_eq!(scene.rejected().await, 0);
     scene.left(3).await;
