@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn standing(peers: usize, buffered_s: u64) -> Standing {
-        Standing { peers, buffered: Duration::from_secs(buffered_s) }
+        Standing { peers, buffered: Duration::from_secs(buffered_s), is_meeting: false }
     }
 
     fn delay(delays: &mut Delays, standing: Standing, now: Instant) -> u64 {
@@ -183,6 +183,13 @@ mod tests {
     fn who_joins_a_swarm_is_kept_two_target_durations_behind() {
         let mut delays = Delays::new(LiveDelay::Automatic);
         assert_eq!(delay(&mut delays, standing(1, 0), Instant::now()), 8);
+    }
+
+    #[test]
+    fn who_may_yet_meet_peers_is_kept_behind_from_the_first_playlist_on() {
+        let mut delays = Delays::new(LiveDelay::Automatic);
+        let meeting = Standing { is_meeting: true, ..standing(0, 0) };
+        assert_eq!(delay(&mut delays, meeting, Instant::now()), 8);
     }
 
     #[test]

@@ -247,7 +247,7 @@ mod tests {
             cancel: CancellationToken::new(),
         };
         let link = PeerLink::start(PeerKey(1), PeerId([0; 20]), ours.unwrap(), &context);
-        link.serve(4, 1, Bytes::from(vec![1; 2 * MESSAGE_BYTES_MAX]));
+        link.serve(4, 1, Bytes::from(vec![1; 2 * MESSAGE_BYTES_MAX]), None);
         tokio::spawn(async move {
             // Keeps the link, and takes what it tells.
             let _link = link;
