@@ -1,3 +1,5 @@
+//! What lists of block hashes are worth: data in, data out.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,5 +1,5 @@
-//! Bytes of a segment that lie behind a gap: put where they belong, and taken in as the bytes before
-//! them arrive.
+//! Bytes of a segment that lie behind a gap: put where they belong, and taken in as the bytes
+//! before them arrive.
 //!
 //! Whether they are right is not known here. Driven by the actor.
 
