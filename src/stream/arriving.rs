@@ -109,6 +109,12 @@ impl Arriving {
         self.segments.get(&segment).map_or(&[], |entry| &entry.shares)
     }
 
+    /// Segments with bytes that nothing has proved yet.
+    pub fn unproved(&self) -> Vec<SegmentId> {
+        let entries = self.segments.iter().filter(|(_, entry)| !entry.shares.is_empty());
+        entries.map(|(id, _)| *id).collect()
+    }
+
     /// Whether peers brought any of what is here, proved or not.
     pub fn has_peer_bytes(&self, segment: SegmentId) -> bool {
         self.segments.get(&segment).is_some_and(|entry| entry.has_peer_bytes)

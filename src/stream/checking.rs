@@ -59,6 +59,10 @@ impl Actor {
         {
             self.act_on(segment, outcome);
         }
+        if of.is_none() {
+            // Now it is known what there is to prove segments with.
+            self.arriving.unproved().into_iter().for_each(|segment| self.pass_on(segment));
+        }
         self.decide_to_take();
     }
 

@@ -100,9 +100,7 @@ async fn tokens_that_change_with_each_playlist_cost_no_held_segment() {
 #[tokio::test]
 async fn viewers_with_different_tokens_share() {
     let (channel, tracker) = (Channel::start(6, 0, true).await, Tracker::start().await);
-    let mut config = config(&[&tracker.url()]);
-    // Nobody may begin alone here.
-    config.p2p.join_wait_ms = 1_000;
+    let config = config(&[&tracker.url()]);
     let (first, second) =
         (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
     let mut shown = 0;
