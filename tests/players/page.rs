@@ -60,6 +60,12 @@ impl PageServer {
             .into()
     }
 
+    /// The page of a member that hides its addresses; forgets what an earlier page reported.
+    pub fn hidden(&self, parameters: &[(&str, &str)]) -> String {
+        *self.shared.report.lock().unwrap() = None;
+        Url::parse_with_params(&format!("{}/hidden", self.origin()), parameters).unwrap().into()
+    }
+
     /// The latest report: `{"advanced_s": 1.5, "errors": ["…"]}`.
     pub fn report(&self) -> Option<Value> {
         self.shared.report.lock().unwrap().clone()
@@ -92,6 +98,7 @@ fn answer(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (kind, body) = match path {
         "/watch" => ("text/html", fs::read(root.join("tests/players/page.html"))?),
+        "/hidden" => ("text/html", fs::read(root.join("tests/players/hidden.html"))?),
         "/hls.js" => ("text/javascript", fs::read(root.join(HLS_JS))?),
         "/report" => {
             let mut fields = form_urlencoded::parse(query.as_bytes());

@@ -34,6 +34,8 @@ pub struct World {
     pub origin: Origin,
     /// Web origin of the page that hosts hls.js, if there is one.
     pub page_origin: Option<String>,
+    /// The address from which daemons connect to peers.
+    pub bind: &'static str,
     scratch: Scratch,
 }
 
@@ -42,7 +44,7 @@ impl World {
         let scratch = Scratch::new();
         let origin = Origin::start(scratch.path());
         let tracker = Tracker::start(tracker, free_port(), scratch.path());
-        Self { tracker, origin, page_origin: None, scratch }
+        Self { tracker, origin, page_origin: None, bind: "127.0.0.1", scratch }
     }
 
     /// The directory for logs and players' own files.
@@ -56,7 +58,8 @@ impl World {
         let config = self.directory().join(format!("{name}.toml"));
         let pages: Vec<_> = self.page_origin.iter().map(|page| format!("\"{page}\"")).collect();
         let pages = pages.join(", ");
-        let text = format!("[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"127.0.0.1\"]\n");
+        let bind = self.bind;
+        let text = format!("[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"{bind}\"]\n");
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hlswarm"));
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
@@ -153,7 +156,7 @@ impl Tracker {
         *self = Self::start(self.kind, self.port, &self.directory);
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
 }
