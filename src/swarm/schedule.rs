@@ -209,6 +209,7 @@ impl Ask<'_> {
         let turn_at = match (s.is_live, self.nearest()) {
             _ if is_lonely => Some(now),
             (true, _) => self.turn_at(),
+            (false, None) if transfer.is_for_seeding() => Some(now),
             (false, None) => Some(earlier_by(fallback_at, s.config.origin_lead)),
             (false, Some(_)) => None,
         };
