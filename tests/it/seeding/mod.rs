@@ -4,7 +4,7 @@ mod films;
 mod live;
 mod trouble;
 
-use crate::sharing::world::{Film, Player, Tracker, config, until};
+use crate::sharing::world::{Film, Player, Tracker, config};
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::seed::{Notice, Seeder};
