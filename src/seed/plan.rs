@@ -2,7 +2,7 @@
 //!
 //! A film is fetched in an order that no other seeder has, so that several bring each other
 //! different segments and each comes from the origin about once; of a live stream the newest comes
-//! first. What was fetched once and has been lost since is left alone for long: it did not fit.
+//! first. What was fetched once and did not fit is left alone for long.
 //! Which of it is held, the caller says; how it is fetched, too.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,16 +27,25 @@ pub struct Plan {
     /// The newest segment when the stream was first read.
     newest_at_first: Option<SegmentId>,
     missing: VecDeque<Segment>,
-    /// Segments that were tried, and when they may be again.
-    later: BTreeMap<SegmentId, Instant>,
+    /// Segments that were tried.
+    tried: BTreeMap<SegmentId, Tried>,
+}
+
+/// A segment that was tried.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    /// When it may be again.
+    again_at: Instant,
+    /// It was held then, and is no more if it is missing.
+    was_kept: bool,
 }
 
 impl Plan {
     /// Everything in a playlist.
     pub fn new(me: PeerId, timeline: Timeline) -> Self {
         let newest_at_first = timeline.segments.last().map(|segment| segment.id);
-        let (missing, later) = (VecDeque::new(), BTreeMap::new());
-        Self { me, timeline, newest_at_first, missing, later }
+        let (missing, tried) = (VecDeque::new(), BTreeMap::new());
+        Self { me, timeline, newest_at_first, missing, tried }
     }
 
     /// The playlist as last read.
@@ -51,15 +60,17 @@ impl Plan {
         };
         let is_changed = end(&timeline) != end(&self.timeline);
         if let Some(first) = timeline.segments.first() {
-            self.later = self.later.split_off(&first.id);
+            self.tried = self.tried.split_off(&first.id);
         }
         self.timeline = timeline;
         is_changed
     }
 
-    /// Works out anew what is missing.
-    pub fn look(&mut self, now: Instant, is_held: impl Fn(SegmentId) -> bool) {
-        let is_due = |id| self.later.get(&id).is_none_or(|at| *at <= now);
+    /// Works out anew what is missing; what was lost is fetched again where the cache has so much
+    /// room that it was not for want of it.
+    pub fn look(&mut self, now: Instant, is_roomy: bool, is_held: impl Fn(SegmentId) -> bool) {
+        let may_try = |tried: &Tried| tried.again_at <= now || (tried.was_kept && is_roomy);
+        let is_due = |id| self.tried.get(&id).is_none_or(may_try);
         let listed = self.timeline.segments.iter().filter(|segment| !segment.is_gap);
         let mut missing: Vec<_> =
             listed.filter(|s| is_due(s.id) && !is_held(s.id)).cloned().collect();
@@ -79,7 +90,15 @@ impl Plan {
     /// The next segment is being fetched, and will not be named again for long.
     pub fn begun(&mut self, now: Instant) {
         if let Some(segment) = self.missing.pop_front() {
-            self.later.insert(segment.id, now + LOST_PAUSE);
+            let tried = Tried { again_at: now + LOST_PAUSE, was_kept: false };
+            self.tried.insert(segment.id, tried);
+        }
+    }
+
+    /// A segment is held.
+    pub fn kept(&mut self, segment: SegmentId) {
+        if let Some(tried) = self.tried.get_mut(&segment) {
+            tried.was_kept = true;
         }
     }
 
@@ -87,7 +106,7 @@ impl Plan {
     pub fn failed(&mut self, segment: SegmentId, now: Instant) {
         let is_ended = self.timeline.is_ended;
         let pause = if is_ended { FAILED_PAUSE } else { self.timeline.target_duration / 2 };
-        self.later.insert(segment, now + pause);
+        self.tried.insert(segment, Tried { again_at: now + pause, was_kept: false });
     }
 
     /// Nothing more is to be fetched for now.
@@ -151,7 +170,7 @@ mod tests {
         let now = Instant::now();
         let orders = [ME, OTHER].map(|me| {
             let mut plan = Plan::new(me, timeline(0..50, true));
-            plan.look(now, |id| id.0 == 7);
+            plan.look(now, false, |id| id.0 == 7);
             all(&mut plan, now)
         });
         assert_ne!(orders[0], orders[1]);
@@ -165,33 +184,46 @@ mod tests {
     fn what_was_lost_is_left_alone_for_long() {
         let now = Instant::now();
         let mut plan = Plan::new(ME, timeline(0..3, true));
-        plan.look(now, |_| false);
+        plan.look(now, false, |_| false);
         assert_eq!(all(&mut plan, now).len(), 3);
-        plan.look(now + LOST_PAUSE - Duration::from_secs(1), |_| false);
+        plan.look(now + LOST_PAUSE - Duration::from_secs(1), false, |_| false);
         assert!(plan.next().is_none());
         plan.failed(SegmentId(1), now);
-        plan.look(now + FAILED_PAUSE, |_| false);
+        plan.look(now + FAILED_PAUSE, false, |_| false);
         assert_eq!(all(&mut plan, now), [1]);
-        plan.look(now + LOST_PAUSE, |_| false);
+        plan.look(now + LOST_PAUSE, false, |_| false);
         assert_eq!(all(&mut plan, now).len(), 3);
+    }
+
+    #[test]
+    fn what_was_lost_although_there_is_room_is_fetched_again() {
+        let now = Instant::now();
+        let mut plan = Plan::new(ME, timeline(0..3, true));
+        plan.look(now, true, |_| false);
+        all(&mut plan, now);
+        plan.kept(SegmentId(2));
+        plan.look(now, false, |_| false);
+        assert!(plan.next().is_none());
+        plan.look(now, true, |_| false);
+        assert_eq!(all(&mut plan, now), [2], "the others cannot be kept");
     }
 
     #[test]
     fn of_a_live_stream_the_newest_comes_first_and_what_is_behind_it_goes() {
         let now = Instant::now();
         let mut plan = Plan::new(ME, timeline(10..14, false));
-        plan.look(now, |_| false);
+        plan.look(now, false, |_| false);
         assert_eq!(all(&mut plan, now), [13, 12, 11, 10]);
         assert_eq!(plan.oldest(), Some(SegmentId(2)));
         assert!(!plan.update(timeline(10..14, false)));
         assert!(plan.update(timeline(12..16, false)));
-        plan.look(now, |id| id.0 < 14);
+        plan.look(now, false, |id| id.0 < 14);
         assert!(plan.is_news(SegmentId(14)) && !plan.is_news(SegmentId(13)));
         assert_eq!(all(&mut plan, now), [15, 14]);
         plan.failed(SegmentId(15), now);
-        plan.look(now + Duration::from_secs(2), |id| id.0 < 15);
+        plan.look(now + Duration::from_secs(2), false, |id| id.0 < 15);
         assert_eq!(all(&mut plan, now), [15]);
-        assert_eq!(plan.later.len(), 4, "only what is listed is remembered");
+        assert_eq!(plan.tried.len(), 4, "only what is listed is remembered");
     }
 
     #[test]
@@ -207,7 +239,7 @@ mod tests {
         let mut timeline = timeline(0..3, true);
         timeline.segments[1].is_gap = true;
         let mut plan = Plan::new(ME, timeline);
-        plan.look(Instant::now(), |_| false);
+        plan.look(Instant::now(), false, |_| false);
         let mut ids = all(&mut plan, Instant::now());
         ids.sort_unstable();
         assert_eq!(ids, [0, 2]);

@@ -150,7 +150,9 @@ impl Rendition {
             self.stream.let_go(oldest);
         }
         let stream = &self.stream;
-        self.plan.look(Instant::now().into_std(), |segment| stream.holds(segment));
+        let cache = self.shared.front.status.cache.figures();
+        let is_roomy = cache.bytes <= cache.capacity_bytes / 2;
+        self.plan.look(Instant::now().into_std(), is_roomy, |segment| stream.holds(segment));
         self.note_whole();
     }
 
@@ -197,6 +199,7 @@ impl Rendition {
         match taken {
             Taken::Whole(size) => {
                 self.care.recover();
+                self.plan.kept(segment);
                 self.largest = self.largest.max(Some(size));
                 self.note_whole();
             }

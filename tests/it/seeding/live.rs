@@ -48,3 +48,27 @@ async fn what_is_far_behind_the_window_makes_room() {
     assert_eq!(seed.player.stats().await["cache"]["entries"], 3);
     assert!(channel.origin.fetches_of(&channel.path(110)).is_empty());
 }
+
+#[tokio::test]
+async fn two_seeders_of_a_live_stream_take_turns_at_the_origin() {
+    let (channel, tracker) = (Channel::start(4, 0, false).await, Tracker::start().await);
+    channel.go_to(103, 0);
+    let settings = around(&tracker);
+    let seeds = [
+        Seed::start(&settings, &[&channel.url()]).await,
+        Seed::start(&settings, &[&channel.url()]).await,
+    ];
+    for seed in &seeds {
+        seed.holds(4).await;
+        seed.player.peer_met().await;
+    }
+    for number in 104..110 {
+        channel.go_to(number, 0);
+        for seed in &seeds {
+            seed.holds(number - 99).await;
+        }
+    }
+    let fetches = (104..110).map(|number| channel.origin.fetches_of(&channel.path(number)).len());
+    let fetched: usize = fetches.sum();
+    assert!(fetched <= 8, "{fetched} of 6");
+}

@@ -4,12 +4,13 @@ mod films;
 mod live;
 mod trouble;
 
-use crate::sharing::world::{Film, Player, Tracker, config};
+use crate::sharing::world::{DEADLINE, Film, Player, Tracker, config};
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::seed::{Notice, Seeder};
 use hlswarm::verify::digest::sha256;
 use serde_json::Value;
+use tokio::time::timeout;
 use url::Url;
 
 /// A daemon that seeds.
@@ -27,10 +28,15 @@ impl Seed {
         Self { daemon, seeder, player }
     }
 
+    /// What it says next.
+    pub async fn notice(&mut self) -> Notice {
+        timeout(DEADLINE, self.seeder.next()).await.expect("a notice in time").unwrap()
+    }
+
     /// Waits until it says that all of something is held.
     pub async fn is_whole(&mut self) {
-        let notice = self.seeder.next().await;
-        assert!(matches!(notice, Some(Notice::Whole { .. })), "{notice:?}");
+        let notice = self.notice().await;
+        assert!(matches!(notice, Notice::Whole { .. }), "{notice:?}");
     }
 
     /// Waits until it holds so many segments, of all renditions.

@@ -67,11 +67,43 @@ async fn an_origin_that_is_away_for_a_while_is_asked_again() {
     let trouble = Switch::on();
     origin.put(&Film::path(1), film.resource(1).fail_while(&trouble, 404));
     let mut seed = Seed::start(&around(&tracker), &[&lost, &url]).await;
-    let notice = seed.seeder.next().await.unwrap();
+    let notice = seed.notice().await;
     assert!(matches!(notice, Notice::Away { .. }), "{notice:?}");
     assert!(notice.to_string().ends_with("could not be reached; trying again"), "{notice}");
     seed.holds(2).await;
     assert!(!origin.requests_for(&Film::path(1)).is_empty());
+}
+
+#[tokio::test]
+async fn a_playlist_that_comes_back_is_seeded() {
+    let (origin, tracker) = (TestOrigin::start().await, Tracker::start().await);
+    let film = Film::new(3, 50);
+    let url = film.put(&origin);
+    let trouble = Switch::on();
+    let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nseg-0.ts\n#EXT-X-ENDLIST\n";
+    origin.put("/film/index.m3u8", Resource::playlist(text).fail_while(&trouble, 503));
+    let mut seed = Seed::start(&around(&tracker), &[&url]).await;
+    let notice = seed.notice().await;
+    assert!(notice.to_string().ends_with("the origin answers 503; trying again"), "{notice}");
+    trouble.turn_off();
+    seed.is_whole().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_fetched_once_and_said() {
+    let (origin, tracker) = (TestOrigin::start().await, Tracker::start().await);
+    let film = Film::new(1, 6_000);
+    let url = film.put(&origin);
+    let mut settings = around(&tracker);
+    origin.put(&Film::path(0), film.resource(0).header("cache-control", "private"));
+    let mut seed = Seed::start(&settings, &[&url]).await;
+    let notice = seed.notice().await;
+    assert!(notice.to_string().contains("lets nobody keep"), "{notice}");
+    assert_eq!(origin.fetches_of(&Film::path(0)).len(), 1);
+    settings.cache.segment_bytes_max = 1 << 20;
+    let mut seed = Seed::start(&settings, &[&url]).await;
+    let notice = seed.notice().await;
+    assert!(notice.to_string().contains("too large"), "{notice}");
 }
 
 #[tokio::test]
