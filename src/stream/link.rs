@@ -271,6 +271,8 @@ fn weight(error: WireError) -> u32 {
         WireError::UnknownCommand(_) => 0,
         // No announcement is that long.
         WireError::TooLong => MALFORMED_MAX,
+        // Sizes and ids that no file has.
+        WireError::BadNumber => MALFORMED_MAX / 2,
         _ => 1,
     }
 }

@@ -341,8 +341,9 @@ mod tests {
         let unknown = whole(&[99]);
         let cases = [
             (vec![unknown; 1000], None),
-            (vec![whole(b"\x01i\x00"); 31], None),
-            (vec![whole(b"\x01i\x00"); 32], Some(())),
+            (vec![whole(b"\x04"); 31], None),
+            (vec![whole(b"\x04"); 32], Some(())),
+            (vec![whole(b"\x01i\x00"); 2], Some(())),
             // Parts of a command that never ends.
             ([vec![first(&[0; 60_000])], vec![more(&[0; 60_000]); 17]].concat(), Some(())),
         ];

@@ -9,6 +9,7 @@
 
 mod faults;
 mod ffmpeg9;
+mod hostile;
 mod http;
 mod kodi;
 mod kodi_watching;

@@ -60,6 +60,15 @@ impl PageServer {
             .into()
     }
 
+    /// The page of the enemies `kinds` of the swarm with the info hash `hash`.
+    pub fn enemies(&self, tracker: &str, hash: &[u8; 20], kinds: &str) -> String {
+        *self.shared.report.lock().unwrap() = None;
+        // One character for each byte, as trackers have it.
+        let hash: String = hash.iter().map(|&byte| char::from(byte)).collect();
+        let query = [("tracker", tracker), ("hash", &hash), ("kinds", kinds)];
+        Url::parse_with_params(&format!("{}/enemies", self.origin()), query).unwrap().into()
+    }
+
     /// The latest report: `{"advanced_s": 1.5, "errors": ["…"]}`.
     pub fn report(&self) -> Option<Value> {
         self.shared.report.lock().unwrap().clone()
@@ -92,6 +101,7 @@ fn answer(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (kind, body) = match path {
         "/watch" => ("text/html", fs::read(root.join("tests/players/page.html"))?),
+        "/enemies" => ("text/html", fs::read(root.join("tests/players/hostile.html"))?),
         "/hls.js" => ("text/javascript", fs::read(root.join(HLS_JS))?),
         "/report" => {
             let mut fields = form_urlencoded::parse(query.as_bytes());

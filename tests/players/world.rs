@@ -101,6 +101,13 @@ impl Daemon {
         self.stats()["peers"].as_array().map_or(0, Vec::len)
     }
 
+    /// The most memory it has had at a time.
+    pub fn memory_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -153,7 +160,7 @@ impl Tracker {
         *self = Self::start(self.kind, self.port, &self.directory);
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
 }
