@@ -20,7 +20,8 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("swarm", &[]),
     ("playlist", &[]),
     ("verify", &[]),
-    ("cache", &[]),
+    // What the blocks of a segment are is kept with it.
+    ("cache", &["verify"]),
     ("origin", &[]),
     ("rtc", &[]),
     ("tracker", &[]),
