@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use hlswarm::playlist::identity::g2_direct;
 use url::Url;
 
 use crate::page::PageServer;
-use crate::process::{Process, eventually, have};
+use crate::process::{eventually, have};
 use crate::sharing::{assert_origins_bytes, meet};
+use crate::swarm_pages::Browser;
 use crate::world::{TrackerKind, World, segments_of};
 
 /// Each is one member of the swarm.
@@ -56,12 +56,11 @@ fn a_page_that_attacks_is_thrown_out_and_disturbs_nobody() {
 
     let hash = g2_direct(&Url::parse(&playlist).unwrap()).info_hash;
     let page = pages.enemies(&world.tracker.url(), &hash.0, &ENEMIES.join(","));
-    let mut browser = chromium(&world, &page);
+    let _browser = Browser::open(&page, false, &world, "enemies");
     let report = |kind: &str, field: &str| pages.report().and_then(|r| r[kind][field].as_u64());
     // The viewers go on meanwhile: it is for what they play that enemies are asked.
     let mut ahead = theirs.iter().zip(&segments).skip(known);
     eventually("every enemy was let in and thrown out", LIMIT, || {
-        assert!(browser.ended().is_none(), "chromium ended: {}", browser.log());
         if !ENEMIES.iter().all(|kind| report(kind, "opened") > Some(0)) {
             return None;
         }
@@ -100,18 +99,4 @@ fn make_film(directory: &Path) {
         playlist += &format!("#EXTINF:2,\n{number}.ts\n");
     }
     fs::write(directory.join("index.m3u8"), playlist + "#EXT-X-ENDLIST\n").unwrap();
-}
-
-/// Chromium on a page, with WebRTC on loopback.
-fn chromium(world: &World, page: &str) -> Process {
-    let profile = world.directory().join("enemy-profile");
-    fs::create_dir_all(&profile).unwrap();
-    let mut command = Command::new("chromium");
-    command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
-    command.args(["--no-first-run", "--disable-background-networking", "--disable-sync"]);
-    command.args(["--disable-component-update", "--disable-dev-shm-usage", "--mute-audio"]);
-    command.args(["--allow-loopback-in-peer-connection"]);
-    command.arg("--disable-features=WebRtcHideLocalIpsWithMdns");
-    command.arg(format!("--user-data-dir={}", profile.display())).arg(page);
-    Process::start("enemies", world.directory(), &mut command)
 }

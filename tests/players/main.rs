@@ -23,5 +23,8 @@ mod players;
 mod process;
 mod sharing;
 mod streams;
+mod swarm_exchange;
+mod swarm_pages;
+mod swarm_streams;
 mod watching;
 mod world;

@@ -120,7 +120,8 @@ fn make_large(directory: &Path) {
     }
 }
 
-fn vod(directory: &Path, length_s: u32, options: &[&str], muxer: impl FnOnce(&mut Command)) {
+/// Makes one stream on demand in `directory`, of which `options` change the encoding.
+pub fn vod(directory: &Path, length_s: u32, options: &[&str], muxer: impl FnOnce(&mut Command)) {
     fs::create_dir_all(directory).unwrap();
     let mut command = ffmpeg(directory, length_s, false);
     command.args(options);
@@ -148,7 +149,8 @@ fn ffmpeg(directory: &Path, length_s: u32, is_real_time: bool) -> Command {
     command
 }
 
-fn muxing(command: &mut Command, is_fmp4: bool) {
+/// One file for each segment.
+pub fn muxing(command: &mut Command, is_fmp4: bool) {
     if is_fmp4 {
         command.args(["-hls_segment_type", "fmp4", "-hls_fmp4_init_filename", "init.mp4"]);
         command.args(["-hls_segment_filename", "seg-%d.m4s"]);
