@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "a failed test shows the logs of its processes")]
 
+mod audience;
+mod cost;
 mod faults;
 mod ffmpeg9;
 mod hostile;
@@ -26,5 +28,6 @@ mod streams;
 mod swarm_exchange;
 mod swarm_pages;
 mod swarm_streams;
+mod swarm_trouble;
 mod watching;
 mod world;

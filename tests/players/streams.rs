@@ -57,11 +57,17 @@ impl LiveKind {
 /// Starts a packager that writes a sliding window at the pace of real time under the origin's
 /// root, and waits until a player could begin.
 pub fn live(world: &World, kind: LiveKind) -> Process {
+    live_window(world, kind, 8)
+}
+
+/// The same with so many segments in its window.
+pub fn live_window(world: &World, kind: LiveKind, segments: u32) -> Process {
     let playlist = world.origin.file(&world.origin.url(kind.path()));
     let directory = playlist.parent().unwrap();
     fs::create_dir_all(directory).unwrap();
     let mut command = ffmpeg(directory, 3600, true);
-    command.args(["-hls_time", "2", "-hls_list_size", "8", "-hls_delete_threshold", "8"]);
+    command.args(["-hls_time", "2", "-hls_list_size", &segments.to_string()]);
+    command.args(["-hls_delete_threshold", "8"]);
     // Renaming makes every file appear whole, as a real packager's upload does.
     command.args(["-hls_flags", "delete_segments+temp_file+independent_segments"]);
     muxing(&mut command, matches!(kind, LiveKind::Fmp4));

@@ -96,6 +96,11 @@ impl Daemon {
         rest.replacen('/', "://", 1)
     }
 
+    /// What a URI in the playlist at `origin_url` leads to, as a player finds it here.
+    pub fn absolute(&self, origin_url: &str, uri: &str) -> String {
+        Url::parse(&self.url(origin_url)).unwrap().join(uri).unwrap().into()
+    }
+
     /// A number of `GET /api/v1/stats`' `totals`.
     pub fn total(&self, name: &str) -> u64 {
         self.stats()["totals"][name].as_u64().unwrap_or_else(|| panic!("no totals.{name}"))
@@ -104,6 +109,11 @@ impl Daemon {
     /// Peers it is connected to, over all streams.
     pub fn peers(&self) -> usize {
         self.stats()["peers"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The id of its process, which leads a process group of its own.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The most memory it has had at a time.
