@@ -241,7 +241,8 @@ impl Origin {
             let mut words = line.split(' ');
             let status = words.next()?.parse().ok()?;
             let body_bytes = words.next()?.parse().ok()?;
-            Some(Request { status, body_bytes, path: words.next()?.to_owned() })
+            let (path, asker) = (words.next()?.to_owned(), words.next()?.to_owned());
+            Some(Request { status, body_bytes, path, asker })
         };
         log.lines().filter_map(parse).collect()
     }
@@ -277,11 +278,13 @@ pub struct Request {
     pub status: u16,
     pub body_bytes: u64,
     pub path: String,
+    /// Who asked: "page", "daemon", "slices", or "init" for whoever wants the begin of a file.
+    pub asker: String,
 }
 
 impl Request {
     pub fn is_segment(&self) -> bool {
-        [".ts", ".m4s"].iter().any(|extension| self.path.ends_with(extension))
+        [".ts", ".m4s", "all.mp4"].iter().any(|extension| self.path.ends_with(extension))
     }
 }
 
