@@ -20,13 +20,14 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("swarm", &[]),
     ("playlist", &[]),
     ("verify", &[]),
+    ("peertube", &[]),
     ("cache", &[]),
     ("origin", &[]),
     ("rtc", &[]),
     ("tracker", &[]),
     ("stream", &["swarm", "verify", "playlist", "cache", "origin", "rtc", "tracker"]),
     // The tracker only for its state, which the statistics show.
-    ("http", &["stream", "playlist", "cache", "origin", "tracker"]),
+    ("http", &["stream", "playlist", "peertube", "cache", "origin", "tracker"]),
     (
         "config",
         &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
@@ -45,6 +46,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Files and directories that know no clock, socket, task or order of hash tables.
 pub const PURE: &[&str] = &[
+    "src/peertube/",
     "src/playlist/",
     "src/swarm/",
     "src/verify/",
