@@ -21,6 +21,7 @@ use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
 use super::peers::Wanted;
 use super::roster::Roster;
+use super::rules::Rule;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
 use super::verifier::{self, Verdict, Verifier};
@@ -30,6 +31,7 @@ use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
+use crate::tracker::session::TrackerSession;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
 const EVENTS_MAX: usize = 64;
@@ -55,6 +57,8 @@ pub struct Actor {
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
+    /// Where peers are met.
+    pub(super) trackers: Vec<TrackerSession>,
     pub(super) reports: BTreeMap<usize, Report>,
     pub(super) players: BTreeMap<PlayerId, Instant>,
     /// Until when the players' last known buffers last.
@@ -74,6 +78,8 @@ pub struct Life {
     pub commands: mpsc::Receiver<Command>,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
+    /// What its publisher says.
+    pub rule: Option<Arc<Rule>>,
     /// After how long it joins the swarm; `None`: never.
     pub meets_after: Option<Duration>,
     /// Asks it to end as soon as nobody reads.
@@ -99,7 +105,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, playlist, meets_after, retire } = life;
+        let Life { commands, playlist, rule, meets_after, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -109,7 +115,8 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
-        let (verifier, verdicts) = verifier(&parts, playlist, &meter, &cancel);
+        let list = rule.as_ref().and_then(|rule| rule.list.clone());
+        let (verifier, verdicts) = verifier(&parts, playlist, list, &meter, &cancel);
         let hurry = watch::Sender::new(false);
         let mut actor = Self {
             swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
@@ -122,9 +129,12 @@ impl Actor {
                 events: download_events,
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
+                is_sealed: profile.is_sealed,
             }),
             claims,
             verifier,
+            trackers: rule
+                .map_or_else(|| parts.trackers.configured().to_vec(), |rule| rule.trackers.clone()),
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -349,6 +359,7 @@ impl Actor {
 fn verifier(
     parts: &Parts,
     playlist: Url,
+    list: Option<Url>,
     meter: &Meter,
     cancel: &CancellationToken,
 ) -> (Verifier, mpsc::Receiver<Verdict>) {
@@ -356,6 +367,7 @@ fn verifier(
     let context = verifier::Context {
         config: parts.verify.clone(),
         playlist,
+        list,
         origin: parts.origin.counting(meter.clone()),
         meter: meter.clone(),
         events,

@@ -24,11 +24,13 @@ use crate::verify::trust::{Share, Trust};
 mod lists;
 mod means;
 mod proof;
+mod sealed;
 
 use lists::Lists;
 use means::Means;
 pub use means::Rhythm;
 use proof::Proving;
+pub use sealed::READ_PAUSE;
 
 /// How peers' bytes are proved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Context {
     pub config: VerifyConfig,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
+    /// The list that has to have every segment, whoever sends it.
+    pub list: Option<Url>,
     /// The upstream client; it counts its requests.
     pub origin: Origin,
     /// Counts bytes.
