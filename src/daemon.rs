@@ -176,7 +176,9 @@ fn front(
         ..OriginConfig::default()
     })?
     .avoiding(local);
-    let trackers = Arc::new(Trackers::new(me, &trackers(&config.p2p)?, tasks, sharing));
+    let trackers = trackers(&config.p2p)?;
+    let named = config.p2p.enabled.then_some(&*trackers);
+    let trackers = Arc::new(Trackers::new(me, named, tasks, sharing));
     let registry = Registry::new(Arc::new(Parts {
         me,
         cache: cache.clone(),

@@ -17,7 +17,6 @@ struct Video {
     /// What only a video has.
     uuid: String,
     is_live: Option<bool>,
-    is_local: Option<bool>,
     streaming_playlists: Option<Vec<Playlist>>,
     files: Option<Vec<File>>,
     tracker_urls: Option<Vec<String>>,
@@ -29,6 +28,7 @@ struct Playlist {
     r#type: u64,
     playlist_url: Option<String>,
     segments_sha256_url: Option<String>,
+    files: Option<Vec<File>>,
 }
 
 #[derive(Deserialize)]
@@ -61,8 +61,8 @@ pub fn found(link: &Link, answer: &[u8]) -> Result<Found, NotPlayable> {
     let is_live = video.is_live.unwrap_or_default();
     let playlists = video.streaming_playlists.unwrap_or_default();
     let hls = playlists.into_iter().filter(|playlist| playlist.r#type == HLS);
-    let hls = hls.filter_map(|p| Some((p.playlist_url?, p.segments_sha256_url)));
-    if let Some((playlist, list)) = hls.into_iter().find(|(url, _)| !url.is_empty()) {
+    let mut hls = hls.filter_map(|p| Some((p.playlist_url?, p.segments_sha256_url, p.files)));
+    if let Some((playlist, list, files)) = hls.find(|(url, ..)| !url.is_empty()) {
         let list = list.filter(|url| !url.is_empty());
         let list = list.map(|url| web(link, &url, "list of hashes")).transpose()?;
         return Ok(Found::Stream(Box::new(Stream {
@@ -71,7 +71,7 @@ pub fn found(link: &Link, answer: &[u8]) -> Result<Found, NotPlayable> {
             hash_list: list,
             tracker: tracker(link, &video.tracker_urls.unwrap_or_default()),
             is_live,
-            is_local: video.is_local.unwrap_or_default(),
+            renditions: files.unwrap_or_default().len(),
         })));
     }
     if is_live {

@@ -48,7 +48,7 @@ fn a_video_has_a_playlist_hashes_and_a_tracker() {
     assert_eq!(stream.hash_list.as_ref().map(Url::as_str), Some(&*list));
     let tracker = stream.tracker.as_ref().map(Url::as_str);
     assert_eq!(tracker, Some("wss://tube.test/tracker/socket"));
-    assert!(stream.is_shareable() && stream.is_local && !stream.is_live);
+    assert!(stream.renditions == 1 && !stream.is_live);
 }
 
 #[test]
@@ -68,16 +68,16 @@ fn what_an_older_version_leaves_out_is_missed_only_for_sharing() {
         "streamingPlaylists": [{"type": 1, "playlistUrl": "https://cdn.test/a.m3u8"}],
     });
     let bare = stream(&bare);
-    assert!(!bare.is_shareable() && !bare.is_local && !bare.is_live);
+    assert_eq!((&bare.tracker, &bare.hash_list, bare.renditions), (&None, &None, 0));
     let mut answer = video();
     answer["streamingPlaylists"][0]["segmentsSha256Url"] = Value::Null;
     answer["files"] = Value::Null;
-    assert!(!stream(&answer).is_shareable());
+    assert_eq!(stream(&answer).hash_list, None);
     answer["streamingPlaylists"][0]["segmentsSha256Url"] = json!("");
-    assert!(!stream(&answer).is_shareable());
+    assert_eq!(stream(&answer).hash_list, None);
     let mut answer = video();
     answer["trackerUrls"] = json!(["udp://t.test:1", "http://t.test/announce", "not a url"]);
-    assert!(!stream(&answer).is_shareable());
+    assert_eq!(stream(&answer).tracker, None);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! whatever is not certain here means that nothing is shared.
 
 use serde::Deserialize;
+use url::Url;
 
 /// Versions whose players name swarms as p2p-media-loader's first generation does: from here
 const FIRST: (u32, u32) = (7, 1);
@@ -78,6 +79,14 @@ impl Instance {
     pub fn is_understood(&self) -> bool {
         self.has_tracker && (FIRST..=LAST).contains(&self.version)
     }
+}
+
+/// The instance whose tracker that is.
+pub fn home(tracker: &Url) -> Url {
+    let scheme = if tracker.scheme() == "ws" { "http" } else { "https" };
+    let authority = &tracker[url::Position::BeforeHost..url::Position::AfterPort];
+    // A host and port are as good under the other scheme.
+    Url::parse(&format!("{scheme}://{authority}/")).unwrap_or_else(|_| tracker.clone())
 }
 
 /// Whether a live stream is too quick to be shared, by what `/api/v1/videos/live/ID` says.
@@ -154,6 +163,17 @@ mod tests {
             let instance = Instance::read(text.as_bytes());
             assert_eq!(instance, Instance::default(), "{text:.40}");
             assert!(!instance.shares(false) && !instance.shares(true) && !instance.is_understood());
+        }
+    }
+
+    #[test]
+    fn a_tracker_is_its_instances() {
+        for (tracker, instance) in [
+            ("wss://tube.test/tracker/socket", "https://tube.test/"),
+            ("ws://u:p@127.0.0.1:9000/tracker/socket?x#y", "http://127.0.0.1:9000/"),
+            ("wss://[::1]:8443/", "https://[::1]:8443/"),
+        ] {
+            assert_eq!(home(&tracker.parse().unwrap()).as_str(), instance);
         }
     }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use answer::{found, refusal};
-pub use instance::{Instance, is_quick};
+pub use instance::{Instance, home, is_quick};
 pub use link::{Link, recognise};
 
 /// Largest answer of an instance that is read: a description has at most 10,000 letters, and a
@@ -43,15 +43,8 @@ pub struct Stream {
     pub tracker: Option<Url>,
     /// Whether it is still being broadcast.
     pub is_live: bool,
-    /// Whether the video is the asked instance's own.
-    pub is_local: bool,
-}
-
-impl Stream {
-    /// Whether there is what sharing takes.
-    pub fn is_shareable(&self) -> bool {
-        self.hash_list.is_some() && self.tracker.is_some()
-    }
+    /// How many variants its tracker knows swarms of.
+    pub renditions: usize,
 }
 
 /// Why a link cannot be played; follows the name of the host in a sentence.

@@ -36,7 +36,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         budget: Arc::new(Budget::new(1 << 20, 1 << 20)),
         origin: Origin::new(&OriginConfig::default()).unwrap(),
         connector: None,
-        trackers: Arc::new(Trackers::new(ME, &[], &TaskTracker::new(), &Default::default())),
+        trackers: Arc::new(Trackers::new(ME, None, &TaskTracker::new(), &Default::default())),
         swarm: swarm::Config::default(),
         verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),

@@ -72,7 +72,12 @@ impl Actor {
                     }
                 }
                 self.count(by);
-                self.resume(segment);
+                if self.profile.is_sealed {
+                    // Only all of a segment is ever checked there.
+                    self.keep(segment);
+                } else {
+                    self.resume(segment);
+                }
             }
             Outcome::Later => self.resume(segment),
             Outcome::Wrong(_) if self.is_the_origins(segment) => self.refute(segment),

@@ -22,15 +22,17 @@ pub struct Trackers {
     me: PeerId,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    /// Whether anything is shared at all.
+    is_on: bool,
     configured: Vec<TrackerSession>,
     named: Mutex<VecDeque<(TrackerSession, CancellationToken)>>,
 }
 
 impl Trackers {
-    /// Those of the settings; `cancel` ends all of them.
+    /// Those of the settings, or `None` when nothing is shared; `cancel` ends all of them.
     pub fn new(
         me: PeerId,
-        configured: &[Url],
+        configured: Option<&[Url]>,
         tasks: &TaskTracker,
         cancel: &CancellationToken,
     ) -> Self {
@@ -38,10 +40,12 @@ impl Trackers {
             me,
             tasks: tasks.clone(),
             cancel: cancel.clone(),
+            is_on: configured.is_some(),
             configured: Vec::new(),
             named: Mutex::default(),
         };
-        trackers.configured = configured.iter().map(|url| trackers.begin(url).0).collect();
+        trackers.configured =
+            configured.into_iter().flatten().map(|url| trackers.begin(url).0).collect();
         trackers
     }
 
@@ -51,10 +55,13 @@ impl Trackers {
     }
 
     /// The tracker that a publisher names; never one of the settings, although it may be the same.
-    pub fn named(&self, url: &Url) -> TrackerSession {
+    pub fn named(&self, url: &Url) -> Option<TrackerSession> {
+        if !self.is_on {
+            return None;
+        }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, _)) = named.iter().find(|(known, _)| known.url() == url.as_str()) {
-            return known.clone();
+            return Some(known.clone());
         }
         if named.len() >= NAMED_MAX
             && let Some((_, first)) = named.pop_front()
@@ -63,7 +70,7 @@ impl Trackers {
         }
         let (session, cancel) = self.begin(url);
         named.push_back((session.clone(), cancel));
-        session
+        Some(session)
     }
 
     /// All of them.
@@ -93,15 +100,16 @@ mod tests {
     async fn the_number_of_trackers_that_publishers_name_is_limited() {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let at = |n: usize| format!("wss://tube{n}.test/tracker/socket").parse::<Url>().unwrap();
-        let trackers = Trackers::new(PeerId([b'a'; 20]), &[at(0)], &tasks, &cancel);
+        let trackers = Trackers::new(PeerId([b'a'; 20]), Some(&[at(0)]), &tasks, &cancel);
         for n in 1..=NAMED_MAX + 1 {
-            trackers.named(&at(n));
-            trackers.named(&at(n));
+            assert!(trackers.named(&at(n)).is_some() && trackers.named(&at(n)).is_some());
         }
         let urls: Vec<_> = trackers.all().iter().map(|t| t.url().to_owned()).collect();
         let expected = [0].into_iter().chain(2..=NAMED_MAX + 1).map(|n| at(n).to_string());
         assert_eq!(urls, expected.collect::<Vec<_>>());
         assert_eq!(trackers.configured().len(), 1);
+        let off = Trackers::new(PeerId([b'a'; 20]), None, &tasks, &cancel);
+        assert!(off.named(&at(1)).is_none() && off.all().is_empty());
         cancel.cancel();
         tasks.close();
         tasks.wait().await;

@@ -28,3 +28,4 @@ mod delivery;
 mod origin_kinds;
 mod origin_patience;
 mod origin_proxy;
+mod peertube;

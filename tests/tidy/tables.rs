@@ -41,7 +41,13 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("demo", &["cli", "daemon", "config", "shutdown", "playlist", "origin", "tracker"]),
     ("cli", &["config"]),
-    ("run", &["cli", "config", "daemon", "demo", "shutdown", "origin", "playlist", "tracker"]),
+    (
+        "run",
+        &[
+            "cli", "config", "daemon", "demo", "shutdown", "origin", "peertube", "playlist",
+            "tracker",
+        ],
+    ),
 ];
 
 /// Files and directories that know no clock, socket, task or order of hash tables.

@@ -280,7 +280,7 @@ fn resource_size(answer: &OriginResponse) -> Option<u64> {
 }
 
 /// Who sent everything that peers sent.
-fn sole_sender(shares: &[Share]) -> Option<crate::ids::PeerKey> {
+pub(super) fn sole_sender(shares: &[Share]) -> Option<crate::ids::PeerKey> {
     culprit(shares, &(0..u64::MAX))
 }
 

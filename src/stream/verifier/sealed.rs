@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::proof::Proving;
+use super::proof::{Proving, sole_sender};
 use super::{By, Evidence, Outcome};
 use crate::verify::Sha256;
 use crate::verify::digest::Digest;
@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(6);
 impl Proving {
     /// The verdict of the list.
     pub(super) async fn prove_by_list_alone(&self) -> Outcome {
-        let Evidence { is_whole, shares, .. } = &self.evidence;
+        let Evidence { is_whole, shares, buffer, .. } = &self.evidence;
         if !is_whole {
             return Outcome::Later;
         }
@@ -35,8 +35,11 @@ impl Proving {
         if shares.is_empty() {
             return Outcome::Wrong(None);
         }
-        // Who of them is to blame, if it is not the origin.
-        match self.compare(&Check::Whole, By::Slices).await {
+        // Who of them is to blame, and whether the origin is, too.
+        let outcome = self.compare(&Check::Whole, By::Slices).await;
+        let by_peers: u64 = shares.iter().map(|share| share.bytes.end - share.bytes.start).sum();
+        match outcome {
+            Outcome::Proved(..) if by_peers == buffer.len() => Outcome::Wrong(sole_sender(shares)),
             Outcome::Proved(..) => Outcome::Unproven,
             outcome => outcome,
         }
