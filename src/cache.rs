@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,6 +14,7 @@ use lru::LruCache;
 use tokio::sync::Notify;
 
 use crate::ids::{PartId, SegmentId};
+use crate::verify::blocks::List;
 
 /// A stream, as the cache tells owners apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +52,8 @@ pub struct Segment {
     pub headers: Arc<HeaderMap>,
     /// Peers brought it before any player asked, and none has had it yet.
     pub is_unseen: AtomicBool,
+    /// What its blocks are, once they are hashed.
+    pub blocks: OnceLock<Arc<List>>,
 }
 
 impl Segment {
@@ -228,6 +231,7 @@ mod tests {
             content_type: "video/mp2t".to_owned(),
             headers: Arc::default(),
             is_unseen: AtomicBool::new(false),
+            blocks: OnceLock::new(),
         })
     }
 

@@ -19,12 +19,13 @@ use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
+use super::passing::Passing;
 use super::peers::Wanted;
 use super::roster::Roster;
 use super::rules::Rule;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
-use super::verifier::{self, Verdict, Verifier};
+use super::verifier::{self, Answer, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId, SegmentId};
@@ -32,6 +33,7 @@ use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
 use crate::tracker::session::TrackerSession;
+use crate::verify::blocks::Glimpse;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
 const EVENTS_MAX: usize = 64;
@@ -54,6 +56,7 @@ pub struct Actor {
     pub(super) arriving: Arriving,
     pub(super) claims: Claims,
     pub(super) verifier: Verifier,
+    pub(super) passing: Passing,
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
@@ -95,6 +98,7 @@ pub struct Inbox {
     reports: mpsc::Receiver<(usize, Report)>,
     hashed: mpsc::Receiver<Hashed>,
     verdicts: mpsc::Receiver<Verdict>,
+    glimpses: mpsc::Receiver<(Glimpse, Answer)>,
 }
 
 impl Actor {
@@ -117,6 +121,7 @@ impl Actor {
         let (claims, hashed) = Claims::new();
         let list = rule.as_ref().and_then(|rule| rule.list.clone());
         let (verifier, verdicts) = verifier(&parts, playlist, list, &meter, &cancel);
+        let (passing, glimpses) = Passing::new();
         let hurry = watch::Sender::new(false);
         let mut actor = Self {
             swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
@@ -133,6 +138,7 @@ impl Actor {
             }),
             claims,
             verifier,
+            passing,
             trackers: rule
                 .map_or_else(|| parts.trackers.configured().to_vec(), |rule| rule.trackers.clone()),
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
@@ -164,7 +170,7 @@ impl Actor {
         actor.take_over_cache();
         actor.set_timeline(timeline);
         actor.meet_peers(meets_after, &opened_sender, &report_sender);
-        (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts })
+        (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts, glimpses })
     }
 
     /// Runs until the stream is not needed any more, or the daemon ends.
@@ -195,6 +201,7 @@ impl Actor {
                 Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
                 Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
                 Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
+                Some((at, seen)) = inbox.glimpses.recv() => self.on_seen(&at, seen),
                 () = attention.notified() => self.on_departures(),
                 () = evictions.changed.notified() => self.on_evictions(),
                 Ok(()) = banned.changed() => self.on_bans(),

@@ -13,6 +13,7 @@ use crate::stream::{Budget, Pace, Trackers, VerifyConfig};
 use crate::swarm::{self, DropReason};
 use crate::tracker::message::OfferId;
 use bytes::Bytes;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -79,6 +80,7 @@ async fn a_segment_let_go_between_look_up_and_demand_is_fetched_again() {
         content_type: "video/mp2t".to_owned(),
         headers: Arc::default(),
         is_unseen: AtomicBool::new(false),
+        blocks: OnceLock::new(),
     };
     cache.insert(STREAM, SEGMENT, Arc::new(held));
     actor.feed(Input::Completed { segment: SEGMENT, size: 3 });

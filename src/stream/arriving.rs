@@ -62,6 +62,8 @@ struct Entry {
     shares: Vec<Share>,
     /// Peers brought some of what is here, proved or not.
     has_peer_bytes: bool,
+    /// Who sent bytes that were proved.
+    senders: BTreeSet<PeerKey>,
     /// The check under way.
     check: Option<(u64, CancellationToken)>,
     /// Every byte is here.
@@ -109,6 +111,12 @@ impl Arriving {
         self.segments.get(&segment).map_or(&[], |entry| &entry.shares)
     }
 
+    /// Segments with bytes that nothing has proved yet.
+    pub fn unproved(&self) -> Vec<SegmentId> {
+        let entries = self.segments.iter().filter(|(_, entry)| !entry.shares.is_empty());
+        entries.map(|(id, _)| *id).collect()
+    }
+
     /// Whether peers brought any of what is here, proved or not.
     pub fn has_peer_bytes(&self, segment: SegmentId) -> bool {
         self.segments.get(&segment).is_some_and(|entry| entry.has_peer_bytes)
@@ -152,17 +160,27 @@ impl Arriving {
         entry.check.take_if(|(number, _)| *number == serial).is_some()
     }
 
-    /// The first `len` bytes are proved; who sent any of them.
-    pub fn prove(&mut self, segment: SegmentId, len: u64) -> BTreeSet<PeerKey> {
-        let Some(entry) = self.segments.get_mut(&segment) else { return BTreeSet::new() };
-        let proved = entry.shares.iter().filter(|share| share.bytes.start < len);
-        let peers = proved.map(|share| share.peer).collect();
-        entry.shares.iter_mut().for_each(|share| share.bytes.start = share.bytes.start.max(len));
+    /// These bytes are proved: readers may have whatever is not behind others that are not.
+    pub fn prove(&mut self, segment: SegmentId, bytes: &Range<u64>) {
+        let Some(entry) = self.segments.get_mut(&segment) else { return };
+        let is_proved =
+            |share: &&Share| share.bytes.start < bytes.end && bytes.start < share.bytes.end;
+        entry.senders.extend(entry.shares.iter().filter(is_proved).map(|share| share.peer));
+        let left = |share: &Share| {
+            let Range { start, end } = share.bytes;
+            [start..end.min(bytes.start), start.max(bytes.end)..end]
+                .map(|bytes| Share { peer: share.peer, bytes })
+        };
+        entry.shares = entry.shares.iter().flat_map(left).collect();
         entry.shares.retain(|share| !share.bytes.is_empty());
-        if entry.shares.is_empty() {
-            entry.buffer.release();
-        }
-        peers
+        let unproved = entry.shares.iter().map(|share| share.bytes.start).min();
+        entry.buffer.release_to(unproved.unwrap_or(u64::MAX));
+    }
+
+    /// Who sent bytes that were proved; those since the last call.
+    pub fn take_senders(&mut self, segment: SegmentId) -> BTreeSet<PeerKey> {
+        let entry = self.segments.get_mut(&segment);
+        entry.map(|entry| std::mem::take(&mut entry.senders)).unwrap_or_default()
     }
 
     /// How to ask the origin for it, as a player did.
@@ -244,13 +262,13 @@ impl Arriving {
         self.entry(segment).failure = Some(failure);
     }
 
-    /// Throws away what has arrived. A segment of which a player has had bytes cannot begin again:
-    /// it fails.
+    /// Throws away what has arrived and players cannot have had yet. What has ended fails.
     pub fn discard(&mut self, segment: SegmentId) {
         let Some(entry) = self.segments.get_mut(&segment) else { return };
         entry.claimed = None;
         entry.shares.clear();
-        entry.has_peer_bytes = false;
+        entry.senders.clear();
+        entry.has_peer_bytes = entry.has_peer_bytes && entry.buffer.has_released();
         entry.is_whole = false;
         entry.end_check();
         if !entry.buffer.reset() {
@@ -318,6 +336,7 @@ impl Arriving {
             download: None,
             shares: Vec::new(),
             has_peer_bytes: false,
+            senders: BTreeSet::new(),
             check: None,
             is_whole: false,
             claimed: None,

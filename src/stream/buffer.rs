@@ -6,7 +6,6 @@
 //! the slowest. Whom to fetch from is decided elsewhere; the actor and the fetch task write here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +16,7 @@ use super::budget::Budget;
 use super::failure::Failure;
 use crate::ids::PlayerId;
 
+mod islands;
 mod reader;
 
 pub use reader::Reader;
@@ -115,31 +115,6 @@ impl SegmentBuffer {
         Some(Reader::new(self.clone(), id, player))
     }
 
-    /// Puts bytes of a peer where they belong, even if what comes before is not here yet; `false`
-    /// when there is no place for them.
-    pub fn put(&self, at: u64, bytes: Bytes) -> bool {
-        let end = at.saturating_add(bytes.len() as u64);
-        let mut state = self.lock();
-        if at <= state.len || state.end.is_some() {
-            drop(state);
-            self.append(at, bytes, false);
-            return true;
-        }
-        let is_taken = state
-            .islands
-            .range(..end)
-            .next_back()
-            .is_some_and(|(start, island)| start + island.len() as u64 > at);
-        if is_taken || state.is_relay || end > self.budget.segment_bytes_max() {
-            return is_taken;
-        }
-        let size = bytes.len() as u64;
-        let is_enough = self.budget.take(size);
-        state.retained += size;
-        state.islands.insert(at, bytes);
-        is_enough
-    }
-
     /// Appends bytes that belong at `at`. Those of a peer, and those of the origin behind them,
     /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here
     /// already, would leave a gap, or comes after the end (a stopped source's) is left out.
@@ -170,31 +145,50 @@ impl SegmentBuffer {
 
     /// Lets readers have everything that has arrived.
     pub fn release(&self) {
+        self.release_to(u64::MAX);
+    }
+
+    /// Lets readers have what has arrived of the first `len` bytes.
+    pub fn release_to(&self, len: u64) {
         let mut state = self.lock();
-        state.released = if state.is_sealed { state.released } else { state.len };
+        let len = if state.is_sealed { 0 } else { state.len.min(len) };
+        state.released = len.max(state.released);
         drop(state);
         self.version.send_replace(());
     }
 
-    /// Tells readers what they can know before the first byte; the first word stands.
+    /// Tells readers what they can know before the first byte; the first word stands, but for the
+    /// sources.
     pub fn set_head(&self, head: Head) {
         let mut state = self.lock();
         if head.total.is_some_and(|total| total > self.budget.segment_bytes_max()) {
             self.make_relay(&mut state);
         }
-        state.head.get_or_insert(head);
+        let source = head.source;
+        let known = state.head.get_or_insert(head);
+        if known.source != source {
+            known.source = Source::Both;
+        }
         drop(state);
         self.version.send_replace(());
     }
 
-    /// Throws everything away to begin again; `false` when a reader has been given bytes.
+    /// Throws everything away that readers cannot have had yet; `false` when it has ended.
     pub fn reset(&self) -> bool {
         let mut state = self.lock();
-        if state.released > 0 || state.end.is_some() {
+        if state.end.is_some() {
             return false;
         }
-        self.give_back(&mut state);
-        state.len = 0;
+        let kept = state.released;
+        let mut chunks = std::mem::take(&mut state.chunks);
+        chunks.retain(|(offset, _)| *offset < kept);
+        if let Some((offset, last)) = chunks.back_mut() {
+            last.truncate(usize::try_from(kept - *offset).unwrap_or(usize::MAX));
+        }
+        let retained = chunks.iter().map(|(_, chunk)| chunk.len() as u64).sum();
+        self.budget.give_back(state.retained - retained);
+        (state.chunks, state.retained, state.len) = (chunks, retained, kept);
+        state.islands.clear();
         true
     }
 
@@ -254,25 +248,6 @@ impl SegmentBuffer {
         })
     }
 
-    /// Those bytes, if all of them are here.
-    pub fn slice(&self, range: Range<u64>) -> Option<Bytes> {
-        let state = self.lock();
-        let pieces = state.chunks.iter().map(|(at, bytes)| (*at, bytes));
-        let pieces = pieces.chain(state.islands.iter().map(|(at, bytes)| (*at, bytes)));
-        let mut slice = BytesMut::new();
-        let mut at = range.start;
-        for (start, bytes) in pieces {
-            let end = start + bytes.len() as u64;
-            if at < range.end && start <= at && at < end {
-                let until = end.min(range.end);
-                let within = |place: u64| usize::try_from(place - start).unwrap_or(usize::MAX);
-                slice.extend_from_slice(bytes.get(within(at)..within(until))?);
-                at = until;
-            }
-        }
-        (at == range.end).then(|| slice.freeze())
-    }
-
     /// What readers were told before the first byte.
     pub fn head(&self) -> Option<Head> {
         self.lock().head.clone()
@@ -313,22 +288,6 @@ impl SegmentBuffer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the islands in that the prefix has reached.
-    fn take_in(&self, state: &mut State) {
-        while let Some(island) = state.islands.first_entry().filter(|e| *e.key() <= state.len) {
-            let (start, mut bytes) = island.remove_entry();
-            let known = usize::try_from(state.len - start).unwrap_or(usize::MAX).min(bytes.len());
-            drop(bytes.split_to(known));
-            state.retained -= known as u64;
-            self.budget.give_back(known as u64);
-            if !bytes.is_empty() {
-                let (offset, size) = (state.len, bytes.len() as u64);
-                state.chunks.push_back((offset, bytes));
-                state.len += size;
-            }
-        }
     }
 
     /// Lets go what every reader of a relayed segment has.

@@ -42,7 +42,14 @@ async fn bytes_of_a_peer_are_held_back_until_they_are_released() {
     buffer.append(0, Bytes::from_static(b"xy"), false);
     buffer.release();
     assert_eq!(reader.next().await.unwrap().unwrap(), "xy");
-    assert!(!buffer.reset(), "a reader has had bytes");
+    buffer.append(2, Bytes::from_static(b"zzz"), false);
+    assert!(buffer.put(7, Bytes::from_static(b"zzz")));
+    assert!(buffer.reset());
+    assert_eq!(buffer.len(), 2, "a reader has had bytes");
+    buffer.append(2, Bytes::from_static(b"abcdef"), true);
+    assert_eq!(reader.next().await.unwrap().unwrap(), "abcdef");
+    assert_eq!(buffer.complete().unwrap(), "xyabcdef");
+    assert!(!buffer.reset(), "it has ended");
 }
 
 #[tokio::test]

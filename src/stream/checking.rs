@@ -60,16 +60,20 @@ impl Actor {
         {
             self.act_on(segment, outcome);
         }
+        if of.is_none() {
+            // Now it is known what there is to prove segments with.
+            self.arriving.unproved().into_iter().for_each(|segment| self.pass_on(segment));
+        }
         self.decide_to_take();
     }
 
     fn act_on(&mut self, segment: SegmentId, outcome: Outcome) {
         match outcome {
             Outcome::Proved(len, by) => {
-                for peer in self.arriving.prove(segment, len) {
-                    if self.peers.contains_key(&peer) {
-                        self.verifier.trust.agreed(peer);
-                    }
+                self.arriving.prove(segment, &(0..len));
+                let senders = self.arriving.take_senders(segment);
+                for peer in senders.iter().filter(|peer| self.peers.contains_key(peer)) {
+                    self.verifier.trust.agreed(*peer);
                 }
                 self.count(by);
                 if self.profile.is_sealed {
@@ -118,7 +122,7 @@ impl Actor {
         }
     }
 
-    fn count(&self, by: By) {
+    pub(super) fn count(&self, by: By) {
         self.meter.add(
             |c| match by {
                 By::List => &c.proved_by_list,

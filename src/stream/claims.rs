@@ -4,17 +4,19 @@
 //! worth is decided by [`Agreement`](crate::verify::agreement::Agreement).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::actor::Actor;
 use super::link::PeerLink;
+use crate::cache::Segment;
 use crate::ids::{PeerKey, SegmentId};
 use crate::rtc::ice::is_local;
 use crate::swarm::wire::Message;
 use crate::verify::Sha256;
 use crate::verify::agreement::{Agreement, Network};
+use crate::verify::blocks::List;
 use crate::verify::digest::sha256;
 
 /// Hashes said to a member that connects: those of the segments completed last.
@@ -59,14 +61,17 @@ impl Claims {
 
 impl Actor {
     /// A segment is whole and held: what it is will be known in a moment.
-    pub(super) fn hash(&mut self, segment: SegmentId, bytes: Bytes, is_from_origin: bool) {
+    pub(super) fn hash(&mut self, segment: SegmentId, kept: Arc<Segment>, is_from_origin: bool) {
         if self.parts.connector.is_none() || self.claims.hashing >= HASHING_MAX {
             return;
         }
         self.claims.hashing += 1;
         let done = self.claims.done.clone();
         self.parts.tasks.spawn_blocking(move || {
-            let sha256 = sha256(&bytes);
+            let sha256 = sha256(&kept.bytes);
+            if let Some(list) = List::of(&kept.bytes) {
+                let _ = kept.blocks.set(Arc::new(list));
+            }
             // The stream may have ended meanwhile. There is a place for each: it never waits.
             let _ = done.try_send(Hashed { segment, sha256, is_from_origin });
         });
@@ -84,6 +89,7 @@ impl Actor {
         self.claims.ours.push_back(hashed);
         let peers: Vec<_> = self.peers.keys().copied().collect();
         peers.into_iter().for_each(|peer| self.say_hash(peer, hashed));
+        self.say_owed(hashed.segment);
     }
 
     /// Says to a member that has just connected what the latest segments are.
@@ -104,12 +110,17 @@ impl Actor {
     pub(super) fn on_claim(&mut self, peer: PeerKey, segment: SegmentId, sha256: Sha256) {
         let remote = self.peers.get(&peer).filter(|link| link.id.is_kin());
         let Some(remote) = remote.and_then(PeerLink::remote) else { return };
-        let known = &self.timeline.segments;
-        let (Some(first), Some(last)) = (known.first(), known.last()) else { return };
-        if segment < first.id || segment.0 > last.id.0.saturating_add(AHEAD_MAX) {
+        if !self.is_near_window(segment) {
             return;
         }
         let network = Network::of(remote.ip(), is_local(remote.ip()));
         self.claims.agreement.claim(network, segment, sha256);
+    }
+
+    /// Whether it can be a segment of the playlist, as far as that may be known to others.
+    pub(super) fn is_near_window(&self, segment: SegmentId) -> bool {
+        let known = &self.timeline.segments;
+        let (Some(first), Some(last)) = (known.first(), known.last()) else { return false };
+        (first.id..=SegmentId(last.id.0.saturating_add(AHEAD_MAX))).contains(&segment)
     }
 }

@@ -20,6 +20,7 @@ mod manners;
 mod pace;
 mod part;
 mod part_places;
+mod passing;
 mod peers;
 mod places;
 mod registry;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -180,8 +180,8 @@ impl Flight {
             && !is_private(&head.headers)
         {
             let Head { content_type, headers, .. } = head;
-            let is_unseen = AtomicBool::new(false);
-            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen });
+            let (is_unseen, blocks) = (AtomicBool::new(false), OnceLock::new());
+            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen, blocks });
             parts.cache.insert(self.stream, self.part.id, kept);
         }
         // Only now: whoever asks in between must find it here or there.

@@ -83,15 +83,20 @@ impl Actor {
     pub(super) fn disconnect(&mut self, peer: PeerKey) {
         if let Some(link) = self.peers.remove(&peer) {
             link.close();
-            self.verifier.trust.forget(peer);
+            self.forget(peer);
             self.feed(Input::Disconnected { peer });
         }
+    }
+
+    fn forget(&mut self, peer: PeerKey) {
+        self.verifier.trust.forget(peer);
+        self.passing.forget(peer);
     }
 
     /// The core has forgotten that peer; what it did is not forgotten, if it lied.
     pub(super) fn drop_peer(&mut self, peer: PeerKey, reason: DropReason) {
         tracing::debug!(peer = peer.0, %reason, "a peer is dropped");
-        self.verifier.trust.forget(peer);
+        self.forget(peer);
         let Some(link) = self.peers.remove(&peer) else { return };
         match reason {
             DropReason::Polluted => {
@@ -129,6 +134,8 @@ impl Actor {
                 let translated = message.map_segments(|wire| wire.checked_add(base));
                 if let Some(Message::Hash { segment, sha256, is_from_origin: true }) = translated {
                     self.on_claim(peer, SegmentId(segment), sha256);
+                } else if let Some(blocks @ Message::Blocks { .. }) = translated {
+                    self.on_blocks(peer, blocks);
                 } else if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
                     let is_head = matches!(message, Message::Data { .. } | Message::Part { .. });
                     self.feed(Input::Heard { peer, message });
@@ -163,6 +170,7 @@ impl Actor {
             }
         }
         self.feed(Input::Received { peer, len });
+        self.pass_on(expected.segment);
     }
 
     pub(super) fn on_report(&mut self, tracker: usize, report: Report) {
@@ -190,6 +198,9 @@ impl Actor {
         let Wanted { segment, request, from, end } = wanted;
         let wire = segment.0.saturating_sub(self.wire_base);
         let bytes = self.bytes_for(segment, from, end);
+        if end.is_some() {
+            self.say_blocks(peer, segment);
+        }
         let Some(link) = self.peers.get(&peer) else { return };
         match bytes {
             Some((bytes, total)) => link.serve(wire, request, bytes, end.map(|_| total)),

@@ -2,8 +2,8 @@
 //!
 //! Carries out what the core decided and tells it what came of it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -45,7 +45,7 @@ impl Actor {
         if !self.arriving.contains(segment) {
             return;
         }
-        if self.arriving.is_checking(segment) {
+        if self.arriving.is_checking(segment) || self.passing.is_looking(segment) {
             self.arriving.mark_whole(segment);
             return;
         }
@@ -68,20 +68,13 @@ impl Actor {
     /// A segment is whole and right.
     pub(super) fn keep(&mut self, segment: SegmentId) {
         let buffer = self.arriving.buffer(segment);
-        let asked = self.arriving.request(segment).map(|request| &request.url);
-        let url = asked.or_else(|| Some(&self.timeline.segment(segment)?.url));
-        let content_type = guess_content_type(url.map_or("", |url| url.path())).to_owned();
         let size = buffer.len();
-        buffer.set_head(Head {
-            content_type,
-            total: Some(size),
-            source: Source::Peers,
-            headers: Arc::default(),
-        });
+        self.head_of_peers(segment, size);
         let Some(Head { content_type, source, headers, .. }) = buffer.head() else { return };
         let is_read = buffer.has_readers();
         let is_from_origin = !self.arriving.has_peer_bytes(segment);
         let whole = buffer.complete();
+        self.trust_senders(segment);
         self.arriving.finish(segment);
         let mut is_held = false;
         let may_be_kept = |bytes: &Bytes| is_segment(bytes, &content_type) && !is_private(&headers);
@@ -92,10 +85,11 @@ impl Actor {
                 self.shapes.learn(&bytes, known.is_encrypted);
             }
             let is_unseen = AtomicBool::new(source == Source::Peers && !is_read);
-            let kept = Arc::new(Segment { bytes: bytes.clone(), content_type, headers, is_unseen });
-            is_held = self.parts.cache.insert(self.profile.id, segment, kept);
+            let blocks = OnceLock::new();
+            let kept = Arc::new(Segment { bytes, content_type, headers, is_unseen, blocks });
+            is_held = self.parts.cache.insert(self.profile.id, segment, kept.clone());
             if is_held {
-                self.hash(segment, bytes, is_from_origin);
+                self.hash(segment, kept, is_from_origin);
             }
         }
         self.feed(Input::Completed { segment, size });
@@ -103,6 +97,19 @@ impl Actor {
             self.feed(Input::Evicted { segment });
         }
         self.on_evictions();
+    }
+
+    /// What readers can know of a segment of which only peers have sent anything.
+    pub(super) fn head_of_peers(&mut self, segment: SegmentId, total: u64) {
+        let buffer = self.arriving.buffer(segment);
+        if buffer.head().is_some() {
+            return;
+        }
+        let asked = self.arriving.request(segment).map(|request| &request.url);
+        let url = asked.or_else(|| Some(&self.timeline.segment(segment)?.url));
+        let content_type = guess_content_type(url.map_or("", |url| url.path())).to_owned();
+        let (source, headers) = (Source::Peers, Arc::default());
+        buffer.set_head(Head { content_type, total: Some(total), source, headers });
     }
 
     /// What peers sent of a segment is wrong; `culprit` sent it, where that is certain.
@@ -148,7 +155,8 @@ impl Actor {
         };
         self.arriving.fetch(segment, request, self.shape(segment));
         // A player need not wait for the end to get what peers sent of the beginning.
-        if !self.arriving.shares(segment).is_empty() && !self.arriving.is_checking(segment) {
+        let is_tried = self.arriving.is_checking(segment) || self.passing.is_looking(segment);
+        if !self.arriving.shares(segment).is_empty() && !is_tried {
             self.check(segment, false);
         }
     }

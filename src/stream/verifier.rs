@@ -21,11 +21,13 @@ use crate::verify::hash_list::ListPlace;
 use crate::verify::ladder::Mode;
 use crate::verify::trust::{Share, Trust};
 
+mod glimpse;
 mod lists;
 mod means;
 mod proof;
 mod sealed;
 
+pub use glimpse::Answer;
 use lists::Lists;
 use means::Means;
 pub use means::Rhythm;

@@ -106,7 +106,7 @@ impl Swarm {
                 return Follows::Word;
             }
             // Whoever checks bytes weighs what others say of them; here it decides nothing.
-            Message::Hash { .. } => {}
+            Message::Hash { .. } | Message::Blocks { .. } => {}
         }
         Follows::Plan
     }

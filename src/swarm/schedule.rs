@@ -209,6 +209,8 @@ impl Ask<'_> {
         let turn_at = match (s.is_live, self.nearest()) {
             _ if is_lonely => Some(now),
             (true, _) => self.turn_at(),
+            // Who turns up in a moment may hold it.
+            (false, None) if s.peers.is_empty() => None,
             (false, None) => Some(earlier_by(fallback_at, s.config.origin_lead)),
             (false, Some(_)) => None,
         };

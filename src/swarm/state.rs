@@ -12,7 +12,7 @@ use super::have::Have;
 use super::peer::Peer;
 use super::rate::Downlink;
 use super::relay::Told;
-use super::transfer::{Source, Transfer};
+use super::transfer::Transfer;
 use super::upload::Uploads;
 use super::window::Window;
 use super::{Config, Expected, Input, Output, Reason};
@@ -237,7 +237,7 @@ impl Swarm {
                 let known = Some((asked.from, asked.end));
                 assert_eq!(part, known, "segment {segment} and {peer:?} differ");
             }
-            if transfer.source == Source::Waiting {
+            if transfer.source == super::transfer::Source::Waiting {
                 let is_unattended = transfer.is_demanded() && self.deadline.is_none();
                 assert!(!is_unattended, "segment {segment} waits for nothing");
             } else {

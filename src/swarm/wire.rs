@@ -12,7 +12,7 @@ mod kin;
 
 use fields::{Fields, put_ids, put_int};
 pub use joining::{Decoded, Decoder, collides};
-pub use kin::{CHUNK_BYTES, HOPS_MAX};
+pub use kin::{BLOCKS_SAID_MAX, CHUNK_BYTES, HOPS_MAX};
 
 /// Largest joined command; the largest announcement the format allows is about 130 kB.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
@@ -93,6 +93,17 @@ pub enum Message {
         /// to 3.
         segments: Vec<(u64, u64)>,
     },
+    /// What the blocks of 8 KiB of a segment are; for members of our own kind only.
+    Blocks {
+        /// The segment.
+        segment: u64,
+        /// Bytes of the whole segment.
+        total: u64,
+        /// Number of the first of these blocks.
+        first: u64,
+        /// The first 16 bytes of the SHA-256 of each.
+        hashes: Vec<[u8; 16]>,
+    },
     /// Heads the segment data that follows.
     Data {
         /// The segment asked for.
@@ -152,8 +163,8 @@ pub enum WireError {
     /// A field of a type that does not exist.
     #[error("a field of unknown type {0}")]
     UnknownType(u8),
-    /// A SHA-256 that is not 32 bytes long.
-    #[error("a hash of another length than a SHA-256 has")]
+    /// A hash that is not as long as such hashes are.
+    #[error("a hash of another length than it should have")]
     BadHash,
     /// A number of no bytes, negative, or above its limit.
     #[error("a number out of range")]
@@ -190,6 +201,9 @@ impl Message {
             }
             Self::Holding { segment, total, chunks } => {
                 Self::Holding { segment: translate(segment)?, total, chunks }
+            }
+            Self::Blocks { segment, total, first, hashes } => {
+                Self::Blocks { segment: translate(segment)?, total, first, hashes }
             }
             Self::Coming { segments } => Self::Coming {
                 segments: segments
@@ -251,6 +265,9 @@ fn encode_body(message: &Message) -> Option<Vec<u8>> {
             return kin::encode_holding(segment, total, chunks);
         }
         Message::Coming { ref segments } => return Some(kin::encode_coming(segments)),
+        Message::Blocks { segment, total, first, ref hashes } => {
+            return kin::encode_blocks(segment, total, first, hashes);
+        }
         Message::Request { segment, request, from: 0 } => {
             (1, vec![(b'i', segment), (b'r', request)])
         }
@@ -294,6 +311,7 @@ fn decode_body(body: &[u8]) -> Result<Message, WireError> {
         extension::HASH => return extension::hash(&fields),
         kin::HOLDING => return kin::holding(&mut fields),
         kin::COMING => return kin::coming(&mut fields),
+        kin::BLOCKS => return kin::blocks(&fields),
         _ => {}
     }
     let (segment, request) = (fields.number('i')?, fields.number('r')?);

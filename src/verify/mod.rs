@@ -6,7 +6,7 @@
 //! nothing itself: the stream's verifier does, and the simulated world counts what it would cost.
 
 pub mod agreement;
-pub mod chunks;
+pub mod blocks;
 pub mod digest;
 pub mod hash_list;
 pub mod ladder;

@@ -12,11 +12,15 @@
 //! is as likely to be compared as any other, so that no place is better to flip. For an honest
 //! peer the origin sends 0.43 % of what it brings.
 //!
+//! Where a list of block hashes binds a segment together, one slice is enough for all of it,
+//! whoever sent the bytes.
+//!
 //! Pure: randomness is an argument. Driven by the stream's verifier, and by the simulated world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::blocks::BLOCK_BYTES;
 use crate::ids::PeerKey;
 
 /// Longest slice.
@@ -103,6 +107,25 @@ impl Trust {
         let strangers = senders.iter().filter(|(peer, _)| !self.is_proven(**peer));
         let rule = Rule::of(size, senders.len() as u64, PROVEN_AFTER);
         cut(strangers.map(|(_, bytes)| (bytes.as_slice(), rule)), random)
+    }
+
+    /// What is to be compared of a segment of `size` bytes whose block hashes these peers said: one
+    /// slice, as long as for the best known of them; now and then the whole.
+    pub fn plan_list(
+        &self,
+        size: u64,
+        sayers: &BTreeSet<PeerKey>,
+        random: &mut impl FnMut() -> u64,
+    ) -> Range<u64> {
+        let agreed = sayers.iter().map(|peer| self.segments(*peer)).max().unwrap_or_default();
+        if random().is_multiple_of(whole_once_in(agreed)) {
+            return 0..size;
+        }
+        let blocks = size.div_ceil(BLOCK_BYTES);
+        let len = Rule::of(size, 1, agreed).len.div_ceil(BLOCK_BYTES).clamp(1, blocks.max(1));
+        // It may begin before the first block, so that every block is as likely to be in it.
+        let end = random() % (blocks + len - 1).max(1) + 1;
+        end.saturating_sub(len) * BLOCK_BYTES..(end.min(blocks) * BLOCK_BYTES).min(size)
     }
 
     fn segments(&self, peer: PeerKey) -> u32 {

@@ -197,3 +197,26 @@ fn nonsense_about_shares_is_harmless() {
         }
     }
 }
+
+#[test]
+fn of_a_listed_segment_one_slice_is_compared_however_many_brought_it() {
+    let size = 20 * BLOCK_BYTES + 1;
+    let sayers = BTreeSet::from([A, B]);
+    let mut trust = Trust::default();
+    let slice = |trust: &Trust, number: u64| {
+        let mut numbers = [1, number].into_iter();
+        trust.plan_list(size, &sayers, &mut || numbers.next().unwrap())
+    };
+    assert!((0..99).all(|n| slice(&trust, n).end <= size && !slice(&trust, n).is_empty()));
+    assert!((0..99).any(|n| slice(&trust, n).end == size));
+    for _ in 0..PROVEN_AFTER {
+        trust.agreed(A);
+    }
+    for number in 0..21 {
+        let block = number * BLOCK_BYTES;
+        assert_eq!(slice(&trust, number), block..(block + BLOCK_BYTES).min(size));
+    }
+    let mut whole = || 0;
+    assert_eq!(trust.plan_list(size, &sayers, &mut whole), 0..size);
+    assert_eq!(trust.plan_list(1, &BTreeSet::new(), &mut || 1), 0..1);
+}

@@ -8,7 +8,6 @@ use crate::random::Random;
 use crate::test_peer::{TestPeer, Waiting};
 use crate::verdict::Verdict;
 use bytes::Bytes;
-use hlswarm::swarm::wire::Message;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
@@ -56,19 +55,11 @@ impl Liar {
                     peer.announce(&Vec::from_iter(newest - HELD..=newest)).await;
                 }
                 asked = peer.requested() => {
-                    let Some((segment, request, from)) = asked else { return };
-                    self.answer(&peer, segment, request, from).await;
+                    let Some(asked) = asked else { return };
+                    peer.answer(&asked, &self.version(asked.segment)).await;
                 }
             }
         }
-    }
-
-    async fn answer(&self, peer: &TestPeer, segment: u64, request: u64, from: u64) {
-        let bytes = self.version(segment);
-        let rest = bytes.slice(bytes.len().min(usize::try_from(from).unwrap())..);
-        peer.say(&Message::Data { segment, size: rest.len() as u64, request }).await;
-        peer.send(&rest).await;
-        peer.say(&Message::Completed { segment, request }).await;
     }
 
     /// What it takes for that segment, or says it does.

@@ -189,12 +189,12 @@ async fn status_says_what_the_daemon_does_or_that_there_is_none() {
 
 #[tokio::test]
 async fn the_demonstration_ends_with_one_json_object() {
-    let output = run(&["demo", "--viewers", "2", "--seconds", "6", "--json"]).await;
+    let output = run(&["demo", "--viewers", "2", "--seconds", "14", "--json"]).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{errors}");
     assert_eq!(out(&output).matches('\n').count(), 1);
     let report: serde_json::Value = serde_json::from_str(out(&output)).unwrap();
-    assert_eq!((&report["viewers"], &report["seconds"]), (&2.into(), &6.into()));
+    assert_eq!((&report["viewers"], &report["seconds"]), (&2.into(), &14.into()));
     let viewers = report["per_viewer"].as_array().unwrap();
     assert_eq!(viewers.len(), 2);
     for name in ["delivered_bytes", "origin_bytes", "peer_bytes", "cache_bytes", "stalls"] {

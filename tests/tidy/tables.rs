@@ -21,7 +21,8 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("playlist", &[]),
     ("verify", &[]),
     ("peertube", &[]),
-    ("cache", &[]),
+    // What the blocks of a segment are is kept with it.
+    ("cache", &["verify"]),
     ("origin", &[]),
     ("rtc", &[]),
     ("tracker", &[]),

@@ -73,6 +73,12 @@ impl Lists {
         self.state.borrow().list.is_some()
     }
 
+    /// Whether it was looked for and not found.
+    pub fn is_without(&self) -> bool {
+        let state = self.state.borrow();
+        state.list.is_none() && !state.is_being_read && state.asked_at.is_some()
+    }
+
     /// What it says of a segment; `how` is how to ask for it.
     pub async fn find(
         self: &Arc<Self>,

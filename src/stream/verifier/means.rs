@@ -3,13 +3,16 @@
 //! Learned as it is asked, and remembered for the stream, so that what it does not offer is asked
 //! for once.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::header::CONTENT_RANGE;
 use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::origin::{FetchRequest, Origin, Wanted};
+use crate::ids::ByteRange;
+use crate::origin::{FetchRequest, Origin, OriginError, OriginResponse, Wanted};
 use crate::verify::digest::{self, Digest};
 use crate::verify::ladder::Mode;
 
@@ -61,6 +64,11 @@ impl Means {
         }
     }
 
+    /// Whether slices may be compared.
+    pub fn compares(&self) -> bool {
+        self.mode != Mode::Strict && self.has_ranges()
+    }
+
     /// Whether a digest of that may be had for the asking.
     pub fn may_have_digest(&self, request: &FetchRequest) -> bool {
         let is_whole_resource = matches!(request.wanted, Wanted::Whole);
@@ -103,4 +111,38 @@ impl Means {
     pub fn forgo_ranges(&self) {
         self.lacks_ranges.store(true, Ordering::Relaxed);
     }
+
+    /// Asks for a slice of what that request asks for, and of nothing else.
+    pub async fn slice(&self, whole: &FetchRequest, slice: &Range<u64>) -> Sliced {
+        let offset = whole.wanted.slice().map_or(0, |wanted| wanted.offset) + slice.start;
+        let wanted = Wanted::Slice(ByteRange { offset, len: slice.end - slice.start });
+        let request = FetchRequest { wanted, ..whole.clone() };
+        match self.origin.open_patiently(&request, 0, None).await {
+            Ok(answer) if answer.status == StatusCode::PARTIAL_CONTENT => {
+                Sliced::Answer(Box::new(answer))
+            }
+            Ok(answer) if answer.status == StatusCode::OK => {
+                self.forgo_ranges();
+                Sliced::Nothing
+            }
+            Err(OriginError::WrongRange { .. }) => Sliced::Nothing,
+            Ok(_) | Err(_) => Sliced::Unknown,
+        }
+    }
+}
+
+/// What comes of asking for a slice.
+pub enum Sliced {
+    /// Here it is.
+    Answer(Box<OriginResponse>),
+    /// The origin does not send slices, or not this one.
+    Nothing,
+    /// It could not be asked.
+    Unknown,
+}
+
+/// Size of the resource that an answer is a part of.
+pub fn resource_size(answer: &OriginResponse) -> Option<u64> {
+    let range = answer.headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    range.rsplit_once('/')?.1.trim().parse().ok()
 }

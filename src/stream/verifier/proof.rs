@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::StatusCode;
-use http::header::CONTENT_RANGE;
 use tokio::time::sleep;
 
 use super::lists::Lists;
-use super::means::Means;
+use super::means::{Means, Sliced, resource_size};
 use super::{By, Evidence, Outcome, sealed};
 use crate::ids::{ByteRange, fill_random};
 use crate::metrics::Meter;
@@ -201,19 +199,10 @@ impl Proving {
     }
 
     async fn compare_slice(&self, slice: Range<u64>) -> Compared {
-        let request = &self.evidence.request;
-        let offset = request.wanted.slice().map_or(0, |slice| slice.offset) + slice.start;
-        let len = slice.end - slice.start;
-        let wanted = Wanted::Slice(ByteRange { offset, len });
-        let request = FetchRequest { wanted, ..request.clone() };
-        let mut answer = match self.means.origin.open_patiently(&request, 0, None).await {
-            Ok(answer) if answer.status == StatusCode::PARTIAL_CONTENT => answer,
-            Ok(answer) if answer.status == StatusCode::OK => {
-                self.means.forgo_ranges();
-                return Compared::NoSlice;
-            }
-            Err(OriginError::WrongRange { .. }) => return Compared::NoSlice,
-            Ok(_) | Err(_) => return Compared::Unknown,
+        let mut answer = match self.means.slice(&self.evidence.request, &slice).await {
+            Sliced::Answer(answer) => answer,
+            Sliced::Nothing => return Compared::NoSlice,
+            Sliced::Unknown => return Compared::Unknown,
         };
         if self.evidence.is_whole && matches!(self.evidence.request.wanted, Wanted::Whole) {
             match resource_size(&answer) {
@@ -271,12 +260,6 @@ impl Proving {
     pub(super) fn proved(&self, by: By) -> Outcome {
         Outcome::Proved(self.bytes.len() as u64, by)
     }
-}
-
-/// Size of the resource that an answer is a part of.
-fn resource_size(answer: &OriginResponse) -> Option<u64> {
-    let range = answer.headers.get(CONTENT_RANGE)?.to_str().ok()?;
-    range.rsplit_once('/')?.1.trim().parse().ok()
 }
 
 /// Who sent everything that peers sent.

@@ -284,6 +284,7 @@ fn said(message: &Message) -> String {
         Message::Absent { segment, request } => format!("absent {segment} #{request}"),
         Message::Cancel { segment, request } => format!("cancel {segment} #{request}"),
         Message::Hash { segment, .. } => format!("hash of {segment}"),
+        Message::Blocks { segment, .. } => format!("blocks of {segment}"),
     }
 }
 

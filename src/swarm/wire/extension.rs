@@ -20,6 +20,7 @@ impl Message {
                 | Self::Part { .. }
                 | Self::Holding { .. }
                 | Self::Coming { .. }
+                | Self::Blocks { .. }
         )
     }
 }

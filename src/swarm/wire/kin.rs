@@ -1,9 +1,10 @@
-//! Commands that members of our own kind add: which chunks are here already, what is counted on.
+//! Commands that members of our own kind add: which chunks are here already, what is counted on,
+//! and what the blocks of a segment are.
 //!
 //! Browsers would drop a peer that says them: who is told is decided elsewhere. Driven by
 //! [`super`].
 
-use super::fields::{Fields, put_ids, put_int};
+use super::fields::{Fields, put_ids, put_int, put_text};
 use super::{Message, NUMBER_MAX, SEGMENT_BYTES_MAX, WireError, position};
 
 /// Bytes of a chunk; the last of a segment may be shorter.
@@ -13,6 +14,11 @@ pub const HOPS_MAX: u64 = 3;
 /// The operations.
 pub(super) const HOLDING: u8 = 16;
 pub(super) const COMING: u8 = 17;
+pub(super) const BLOCKS: u8 = 18;
+/// Bytes of a block's hash.
+const HASH_BYTES: usize = 16;
+/// Most hashes that one command has room for.
+pub const BLOCKS_SAID_MAX: usize = 255;
 /// A list for each number of hops.
 const HOPS: [char; HOPS_MAX as usize] = ['a', 'b', 'c'];
 
@@ -36,6 +42,38 @@ pub(super) fn encode_coming(segments: &[(u64, u64)]) -> Vec<u8> {
         put_ids(&mut body, *name as u8, &of_these.collect::<Vec<_>>());
     }
     body
+}
+
+pub(super) fn encode_blocks(
+    segment: u64,
+    total: u64,
+    first: u64,
+    hashes: &[[u8; HASH_BYTES]],
+) -> Option<Vec<u8>> {
+    if hashes.len() > BLOCKS_SAID_MAX {
+        return None;
+    }
+    let mut body = vec![BLOCKS];
+    for (name, value) in [(b'i', segment), (b't', total), (b'f', first)] {
+        if value > NUMBER_MAX {
+            return None;
+        }
+        body.push(name);
+        put_int(&mut body, value);
+    }
+    body.push(b'h');
+    put_text(&mut body, hashes.as_flattened());
+    Some(body)
+}
+
+pub(super) fn blocks(fields: &Fields) -> Result<Message, WireError> {
+    let (segment, total) = (fields.number('i')?, position(fields.number('t')?)?);
+    let first = fields.number_or('f', 0)?;
+    let (hashes, rest) = fields.text('h')?.as_chunks();
+    if !rest.is_empty() {
+        return Err(WireError::BadHash);
+    }
+    Ok(Message::Blocks { segment, total, first, hashes: hashes.to_vec() })
 }
 
 pub(super) fn holding(fields: &mut Fields) -> Result<Message, WireError> {
@@ -71,6 +109,11 @@ mod tests {
         frame[4..frame.len() - 4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    fn documented(message: &Message) {
+        let written: String = include_str!("../../../PROTOCOL.md").split_whitespace().collect();
+        assert!(written.contains(&hex(message)), "{message:?} is {}", hex(message));
+    }
+
     #[test]
     fn the_bytes_are_these() {
         let request = Message::RequestPart { segment: 17, request: 3, from: 65_536, end: 196_608 };
@@ -82,6 +125,32 @@ mod tests {
         let coming = Message::Coming { segments: vec![(18, 1), (19, 2), (300, 2), (20, 3)] };
         assert_eq!(hex(&coming), "116110010101126210020101130201012c631001010114");
         assert_eq!(hex(&Message::Coming { segments: vec![] }), "11");
+        let hashes = vec![[0xaa; 16], [0xbb; 16]];
+        let two = Message::Blocks { segment: 17, total: 16_384, first: 0, hashes: hashes.clone() };
+        documented(&two);
+        documented(&Message::Holding { segment: 17, total: 1_000_000, chunks: vec![0, 1, 15] });
+        documented(&Message::Coming { segments: vec![(18, 1), (19, 2), (300, 2), (20, 3)] });
+        let blocks = Message::Blocks { segment: 17, total: 2_100_000, first: 255, hashes };
+        let said =
+            format!("126901117403200b206602 00ff682020{}{}", "aa".repeat(16), "bb".repeat(16));
+        assert_eq!(hex(&blocks), said.replace(' ', ""));
+    }
+
+    #[test]
+    fn hashes_of_blocks_that_are_none_are_ignored() {
+        let body = |len: usize| {
+            let head = [BLOCKS, b'i', 1, 17, b't', 2, 0x20, 0, b'h', 0x20, len as u8];
+            [&head[..], &[7; 99][..len]].concat()
+        };
+        assert!(matches!(decode(&body(32)), Decoded::Message(Message::Blocks { first: 0, .. })));
+        for len in [1, 15, 17, 33] {
+            assert_eq!(decode(&body(len)), Decoded::Ignored(WireError::BadHash), "{len}");
+        }
+        assert_eq!(decode(&[BLOCKS, b'i', 1, 17]), Decoded::Ignored(WireError::MissingField('t')));
+        let most = encode_blocks(17, 1, 0, &[[0; 16]; BLOCKS_SAID_MAX]).unwrap();
+        assert!(matches!(decode(&most), Decoded::Message(_)));
+        assert_eq!(encode_blocks(17, 1, 0, &[[0; 16]; BLOCKS_SAID_MAX + 1]), None);
+        assert_eq!(encode_blocks(NUMBER_MAX + 1, 1, 0, &[]), None);
     }
 
     #[test]
@@ -108,6 +177,7 @@ mod tests {
             Message::Part { segment: 1, size: 1, request: 1, total: too_far },
             Message::Part { segment: 1, size: too_far, request: 1, total: 1 },
             Message::Holding { segment: 1, total: too_far, chunks: vec![] },
+            Message::Blocks { segment: 1, total: too_far, first: 0, hashes: vec![] },
         ];
         for message in bad {
             let frame = &encode(&message, 65_535)[0];

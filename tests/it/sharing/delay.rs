@@ -38,6 +38,18 @@ impl Channel {
         self.0.put("/live/index.m3u8", playlist);
     }
 
+    /// A player gets all segments, and goes on asking until it is shown the edge, as nobody else
+    /// is there.
+    async fn alone(&self, player: &Player) {
+        for segment in player.timeline(&self.url()).await.segments {
+            assert_eq!(player.segment(&segment).await.status, 200);
+        }
+        while self.newest(player).await < 107 {}
+        for segment in player.timeline(&self.url()).await.segments {
+            assert_eq!(player.segment(&segment).await.status, 200);
+        }
+    }
+
     /// The newest segment that a player is shown.
     async fn newest(&self, player: &Player) -> u64 {
         player.timeline(&self.url()).await.segments.last().unwrap().id.0
@@ -55,31 +67,40 @@ async fn who_joins_a_swarm_is_shown_an_edge_that_peers_have_had_time_for() {
     let (first, second) =
         (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
     let (here, there) = (Player::of(&first), Player::of(&second));
-    assert_eq!(channel.newest(&here).await, 107, "nobody is there yet");
-    assert_eq!(channel.newest(&there).await, 107, "nobody is there yet");
+    assert_eq!(channel.newest(&here).await, 105, "whom it will meet is not known yet");
+    assert_eq!(channel.newest(&there).await, 105);
     for player in [&here, &there] {
         player.peer_met().await;
     }
     let late = there.another("late");
     assert_eq!(channel.newest(&late).await, 105);
     assert_eq!(delay_in_stats(&late).await, 2.0 * TARGET_S as f64);
-    // Nothing was handed to it: its buffer bears no waiting.
     channel.go_to(108);
-    assert_eq!(channel.newest(&there).await, 108);
-    assert_eq!(channel.newest(&late).await, 106);
+    for player in [&here, &there, &late] {
+        assert_eq!(channel.newest(player).await, 106);
+    }
+}
+
+#[tokio::test]
+async fn who_is_alone_is_shown_the_edge() {
+    let (channel, tracker) = (Channel::start(107).await, Tracker::start().await);
+    let daemon = Daemon::start(&config(&[])).await.unwrap();
+    assert_eq!(channel.newest(&Player::of(&daemon)).await, 107, "there is nobody to be met");
+    let daemon = Daemon::start(&config(&[&tracker.url()])).await.unwrap();
+    let player = Player::of(&daemon);
+    channel.alone(&player).await;
 }
 
 #[tokio::test]
 async fn a_player_that_has_media_in_hand_falls_behind_without_ever_going_back() {
     let (channel, tracker) = (Channel::start(107).await, Tracker::start().await);
     let config = config(&[&tracker.url()]);
-    let (first, second) =
-        (Daemon::start(&config).await.unwrap(), Daemon::start(&config).await.unwrap());
-    let (here, there) = (Player::of(&first), Player::of(&second));
+    let first = Daemon::start(&config).await.unwrap();
+    let there = Player::of(&first);
+    channel.alone(&there).await;
+    let second = Daemon::start(&config).await.unwrap();
+    let here = Player::of(&second);
     channel.newest(&here).await;
-    for segment in there.timeline(&channel.url()).await.segments {
-        assert_eq!(there.segment(&segment).await.status, 200);
-    }
     for player in [&here, &there] {
         player.peer_met().await;
     }

@@ -1,6 +1,6 @@
 //! A peer can slow a segment, never fail it: whatever it does, the player gets the origin's bytes.
 
-use super::test_peer::{Said, TestPeer, Waiting};
+use super::test_peer::{Asked, Said, TestPeer, Waiting};
 use super::world::{Film, PACKET, Player, Tracker, config, finish, has_any, read, until};
 use crate::origin::{Seen, TestOrigin};
 use crate::program::{Program, command};
@@ -81,7 +81,7 @@ impl Scene {
 
 /// Answers the next request with a header; its segment and number.
 async fn promise(peer: &mut TestPeer, size: usize) -> (u64, u64) {
-    let (segment, request, from) = peer.requested().await.expect("a request");
+    let Asked { segment, request, from, .. } = peer.requested().await.expect("a request");
     assert_eq!((segment, from), (1, 0));
     peer.say(&Message::Data { segment, size: size as u64, request }).await;
     (segment, request)
@@ -199,7 +199,7 @@ async fn a_newcomer_that_has_seen_nothing_of_the_origin_refuses_garbage_too() {
     let mut peer = waiting.meet().await;
     peer.announce(&[0]).await;
     let pollute = async {
-        let (segment, request, _) = peer.requested().await.expect("a request");
+        let Asked { segment, request, .. } = peer.requested().await.expect("a request");
         let size = film.segments[0].len();
         peer.say(&Message::Data { segment, size: size as u64, request }).await;
         peer.send(&Bytes::from(vec![0; size])).await;
@@ -243,7 +243,7 @@ async fn continues_nothing_of_a_segment_that_a_peer_says_has_another_size() {
 async fn asks_the_origin_when_a_peer_does_not_hold_what_it_claimed() {
     let mut scene = Scene::set(|resource| resource).await;
     let deny = async |peer: &mut TestPeer, _: Bytes| {
-        let (segment, request, _) = peer.requested().await.expect("a request");
+        let Asked { segment, request, .. } = peer.requested().await.expect("a request");
         peer.say(&Message::Absent { segment, request }).await;
     };
     assert_eq!(scene.play(deny).await, FROM_ORIGIN);

@@ -37,6 +37,17 @@ pub struct TestPeer {
     _guard: DropGuard,
 }
 
+/// What the daemon asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub segment: u64,
+    pub request: u64,
+    /// First byte wanted.
+    pub from: u64,
+    /// First byte not wanted, where members of our kind are asked for a part.
+    pub end: Option<u64>,
+}
+
 /// What the daemon sent.
 #[derive(Debug)]
 pub enum Said {
@@ -152,13 +163,36 @@ impl TestPeer {
         }
     }
 
-    /// Waits for a request: segment, its number, and the first byte wanted.
-    pub async fn requested(&mut self) -> Option<(u64, u64, u64)> {
+    /// Waits for a request; `None` once the daemon has hung up.
+    pub async fn requested(&mut self) -> Option<Asked> {
         loop {
-            if let Said::Message(Message::Request { segment, request, from }) = self.hear().await? {
-                return Some((segment, request, from));
+            let Said::Message(message) = self.hear().await? else { continue };
+            match message {
+                Message::Request { segment, request, from } => {
+                    return Some(Asked { segment, request, from, end: None });
+                }
+                Message::RequestPart { segment, request, from, end } => {
+                    return Some(Asked { segment, request, from, end: Some(end) });
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Sends what was asked for, as if that were the segment.
+    pub async fn answer(&self, asked: &Asked, bytes: &Bytes) {
+        let Asked { segment, request, from, end } = *asked;
+        let total = bytes.len() as u64;
+        let end_at = end.unwrap_or(total).min(total);
+        let part = bytes.slice(from.min(end_at) as usize..end_at as usize);
+        let size = part.len() as u64;
+        self.say(&match end {
+            None => Message::Data { segment, size, request },
+            Some(_) => Message::Part { segment, size, request, total },
+        })
+        .await;
+        self.send(&part).await;
+        self.say(&Message::Completed { segment, request }).await;
     }
 
     /// Whether the daemon has heard everything said so far; `heard` is told what it said meanwhile.
@@ -177,11 +211,8 @@ impl TestPeer {
 
     /// Answers every request with what `has` makes of the segment, until the daemon hangs up.
     pub async fn serve(&mut self, has: impl Fn(u64) -> Bytes) {
-        while let Some((segment, request, from)) = self.requested().await {
-            let rest = has(segment).slice(usize::try_from(from).unwrap()..);
-            self.say(&Message::Data { segment, size: rest.len() as u64, request }).await;
-            self.send(&rest).await;
-            self.say(&Message::Completed { segment, request }).await;
+        while let Some(asked) = self.requested().await {
+            self.answer(&asked, &has(asked.segment)).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use super::stage::{BESIDE, FROM_ORIGIN, Stage, serve, serve_honestly};
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource, Switch};
+use crate::sharing::test_peer::Asked;
 use crate::sharing::world::{Film, PACKET, Player, config, has_any, transport_stream};
 use hlswarm::daemon::Daemon;
 use hlswarm::swarm::wire::Message;
@@ -78,7 +79,7 @@ async fn a_beginning_of_another_segment_is_not_continued() {
     let (stage, mut peer) = Stage::set(2, |_, _, _| {}).await;
     stage.begin(&peer).await;
     let lying = async {
-        let (segment, request, _) = peer.requested().await.expect("a request");
+        let Asked { segment, request, .. } = peer.requested().await.expect("a request");
         let size = stage.film.segments[1].len() as u64;
         peer.say(&Message::Data { segment, size, request }).await;
         peer.send(&transport_stream(500, 99)).await;

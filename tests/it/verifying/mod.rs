@@ -1,5 +1,6 @@
 //! Right bytes only: what proves peers' segments, what that costs, and who lies in vain.
 
+mod blocks;
 mod hashes;
 mod ladder;
 mod liars;

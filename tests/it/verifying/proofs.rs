@@ -95,11 +95,8 @@ async fn a_growing_list_is_read_again_but_not_for_every_segment() {
     player.peer_met().await;
     let serving = async {
         peer.announce(&(0..2_000).collect::<Vec<_>>()).await;
-        while let Some((segment, request, from)) = peer.requested().await {
-            let bytes = Channel::bytes(segment);
-            peer.say(&Message::Data { segment, size: bytes.len() as u64, request }).await;
-            peer.send(&bytes.slice(from as usize..)).await;
-            peer.say(&Message::Completed { segment, request }).await;
+        while let Some(asked) = peer.requested().await {
+            peer.answer(&asked, &Channel::bytes(asked.segment)).await;
         }
     };
     let began = tokio::time::Instant::now();

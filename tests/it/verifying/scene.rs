@@ -32,8 +32,12 @@ pub struct Scene {
 impl Scene {
     /// A daemon connected to these members, which hold nothing yet.
     pub async fn set(segments: usize, members: &[Member]) -> (Self, Vec<TestPeer>) {
+        Self::of(Film::new(segments, PACKETS), members).await
+    }
+
+    /// The same with that film.
+    pub async fn of(film: Film, members: &[Member]) -> (Self, Vec<TestPeer>) {
         let (origin, tracker) = (TestOrigin::start().await, Tracker::start().await);
-        let film = Film::new(segments, PACKETS);
         let url = film.put(&origin);
         let tracked = tracker.url();
         let joining =

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::playlist::Timeline;
-use hlswarm::swarm::wire::Message;
 use hlswarm::verify::digest::sha256;
 use serde_json::{Map, Value, json};
 
@@ -79,12 +78,9 @@ impl Stage {
 
 /// Answers all requests for segments of `film` until the daemon leaves, each as `change` says.
 pub async fn serve(peer: &mut TestPeer, film: &[Bytes], change: impl Fn(usize, Bytes) -> Bytes) {
-    while let Some((segment, request, from)) = peer.requested().await {
-        let number = segment as usize;
-        let bytes = change(number, film[number].clone());
-        peer.say(&Message::Data { segment, size: bytes.len() as u64, request }).await;
-        peer.send(&bytes.slice(from as usize..)).await;
-        peer.say(&Message::Completed { segment, request }).await;
+    while let Some(asked) = peer.requested().await {
+        let number = asked.segment as usize;
+        peer.answer(&asked, &change(number, film[number].clone())).await;
     }
 }
 

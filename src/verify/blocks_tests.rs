@@ -1,0 +1,179 @@
+//! What lists of block hashes are worth: data in, data out.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const S: SegmentId = SegmentId(7);
+const SIZE: usize = 20 * BLOCK_BYTES as usize + 100;
+
+fn bytes(lie_at: Option<usize>) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..SIZE).map(|at| (at / 1000 + at % 251) as u8).collect();
+    if let Some(at) = lie_at {
+        bytes[at] ^= 1;
+    }
+    bytes
+}
+
+fn list(lie_at: Option<usize>) -> List {
+    List::of(&bytes(lie_at)).unwrap()
+}
+
+fn say(lists: &mut BlockLists, peer: u32, list: &List) -> bool {
+    let mut is_complete = false;
+    for (number, part) in list.hashes.chunks(8).enumerate() {
+        is_complete = lists.claim(PeerKey(peer), S, list.total, number * 8, part);
+    }
+    is_complete
+}
+
+/// The first block.
+fn draw(_: u64, _: &BTreeSet<PeerKey>) -> Range<u64> {
+    0..1
+}
+
+fn see(lists: &mut BlockLists, glimpse: &Glimpse) -> Vec<PeerKey> {
+    let origin = bytes(None);
+    lists.seen(glimpse, SIZE as u64, &hashes(cut(&origin, glimpse.slice.clone())))
+}
+
+#[test]
+fn a_list_counts_once_a_random_slice_of_it_is_the_origins() {
+    let mut lists = BlockLists::default();
+    assert!(say(&mut lists, 1, &list(None)));
+    assert_eq!(lists.confirmed(S), None);
+    let glimpse = lists.look(S, |_, _| 9000..9001).unwrap();
+    assert_eq!((glimpse.slice.clone(), glimpse.is_random), (8192..16384, true));
+    assert_eq!(lists.look(S, draw), None, "one is enough");
+    assert!(lists.is_looking(S));
+    assert_eq!(see(&mut lists, &glimpse), []);
+    let confirmed = lists.confirmed(S).unwrap();
+    assert_eq!(*confirmed, list(None));
+    assert_eq!(lists.look(S, draw), None);
+    assert!(confirmed.fits(20, &bytes(None)[20 * 8192..]));
+    assert!(!confirmed.fits(20, &bytes(Some(SIZE - 1))[20 * 8192..]));
+    assert!(!confirmed.fits(21, &[]));
+}
+
+#[test]
+fn who_says_what_is_not_the_origins_is_named() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(Some(100)));
+    say(&mut lists, 2, &list(Some(100)));
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1), PeerKey(2)]);
+    assert_eq!((lists.confirmed(S), lists.look(S, draw)), (None, None));
+}
+
+#[test]
+fn where_lists_differ_the_origin_decides_and_then_a_random_slice() {
+    for (first, second) in [(None, Some(50_000)), (Some(50_000), None)] {
+        let mut lists = BlockLists::default();
+        say(&mut lists, 1, &list(first));
+        say(&mut lists, 2, &list(second));
+        let glimpse = lists.look(S, draw).unwrap();
+        assert_eq!((glimpse.slice.clone(), glimpse.is_random), (49_152..57_344, false));
+        assert_eq!(see(&mut lists, &glimpse), [PeerKey(if first.is_none() { 2 } else { 1 })]);
+        assert_eq!(lists.confirmed(S), None, "what a liar chose to differ in shows nothing else");
+        let glimpse = lists.look(S, draw).unwrap();
+        assert!(glimpse.is_random);
+        assert_eq!(see(&mut lists, &glimpse), []);
+        assert_eq!(*lists.confirmed(S).unwrap(), list(None));
+    }
+}
+
+#[test]
+fn a_list_that_counts_goes_on_counting_until_it_is_shown_to_be_wrong() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(Some(50_000)));
+    let glimpse = lists.look(S, draw).unwrap();
+    see(&mut lists, &glimpse);
+    say(&mut lists, 2, &list(None));
+    assert!(lists.confirmed(S).is_some());
+    let glimpse = lists.look(S, draw).unwrap();
+    assert!(lists.confirmed(S).is_some());
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+    assert_eq!(lists.confirmed(S), None);
+}
+
+#[test]
+fn a_block_that_is_not_as_listed_is_looked_at() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(None));
+    let glimpse = lists.look(S, draw).unwrap();
+    see(&mut lists, &glimpse);
+    lists.question(S, 20);
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!((glimpse.slice.clone(), glimpse.is_random), (163_840..SIZE as u64, false));
+    assert_eq!(see(&mut lists, &glimpse), [], "the list is right");
+    assert_eq!(lists.look(S, draw), None);
+}
+
+#[test]
+fn lists_of_another_size_are_wrong_wherever_they_agree() {
+    let mut lists = BlockLists::default();
+    let short = List { total: SIZE as u64 - 1, ..list(None) };
+    say(&mut lists, 1, &short);
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+    say(&mut lists, 1, &short);
+    say(&mut lists, 2, &list(None));
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+}
+
+#[test]
+fn nothing_follows_where_the_origin_cannot_be_asked() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(None));
+    lists.look(S, draw).unwrap();
+    lists.give_up(S);
+    say(&mut lists, 1, &list(None));
+    assert_eq!((lists.look(S, draw), lists.confirmed(S)), (None, None));
+    assert!(!lists.is_looking(S));
+}
+
+#[test]
+fn who_leaves_is_not_named() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(Some(100)));
+    let glimpse = lists.look(S, draw).unwrap();
+    lists.forget(PeerKey(1));
+    assert_eq!(see(&mut lists, &glimpse), []);
+    assert_eq!(lists.confirmed(S), None);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut lists = BlockLists::default();
+    let claim = |lists: &mut BlockLists, id, total, first, count| {
+        lists.claim(PeerKey(1), SegmentId(id), total, first, &vec![[0; 16]; count])
+    };
+    assert!(!claim(&mut lists, 1, 0, 0, 0), "of nothing");
+    assert!(!claim(&mut lists, 1, (BLOCKS_MAX as u64 + 1) * BLOCK_BYTES, 0, 255), "too large");
+    assert!(!claim(&mut lists, 1, u64::MAX, usize::MAX, 255));
+    assert!(!claim(&mut lists, 1, 8192, 0, 2), "more than there are");
+    assert!(!claim(&mut lists, 1, 16384, 1, 1), "not from the beginning");
+    assert!(!claim(&mut lists, 1, 30000, 0, 1));
+    assert!(!claim(&mut lists, 2, 30000, 1, 3), "of another segment");
+    assert!(lists.unfinished.is_empty() && lists.segments.is_empty());
+    (0..1000).for_each(|id| assert!(claim(&mut lists, id, 8192, 0, 1)));
+    assert_eq!(lists.segments.len(), SEGMENTS_MAX);
+    for lie_at in 0..10 {
+        say(&mut lists, 1, &list(Some(lie_at)));
+    }
+    assert!(lists.segments.values().all(|heard| heard.claims.len() <= LISTS_MAX));
+}
+
+proptest! {
+    #[test]
+    fn every_lie_in_a_slice_is_seen(lie_at in 0..SIZE, at in 0..SIZE as u64, len in 1..70_000u64) {
+        let mut lists = BlockLists::default();
+        say(&mut lists, 1, &list(Some(lie_at)));
+        let glimpse = lists.look(S, |_, _| at..at + len).unwrap();
+        prop_assert!(glimpse.slice.start <= at && glimpse.slice.end >= (at + len).min(SIZE as u64));
+        let is_seen = glimpse.slice.contains(&(lie_at as u64));
+        prop_assert_eq!(see(&mut lists, &glimpse).is_empty(), !is_seen);
+        prop_assert_eq!(lists.confirmed(S).is_none(), is_seen);
+    }
+}
