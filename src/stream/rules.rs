@@ -153,6 +153,27 @@ mod tests {
     }
 
     #[test]
+    fn swarms_are_named_as_peertubes_own_players_name_them() {
+        let rules = Rules::default();
+        let at = url("https://tube.example/static/streaming-playlists/hls/\
+             9c9de5e8-0a1e-484a-b099-e80766180a6d/2f1c-master.m3u8");
+        rules.set(&at, Rule { swarm_id: at.to_string(), ..rule(2) });
+        let text = "#EXTM3U\n\
+            #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Audio\",URI=\"audio.m3u8\"\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=3,CODECS=\"avc1.64002a,mp4a.40.2\",AUDIO=\"audio\"\n1\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=2,CODECS=\"avc1.64002a,mp4a.40.2\",AUDIO=\"audio\"\n2\n";
+        let Ok(Playlist::Multivariant(list)) = playlist::read(text, &at, &Definitions::default())
+        else {
+            panic!("not multivariant")
+        };
+        // Where it is found after redirects does not count.
+        let all = rules.all(&list, &at, &url("https://cdn.example/x.m3u8"));
+        let hashes: Vec<_> = all.iter().map(|known| known.identity.info_hash.0).collect();
+        let expected = [b"eeVw966bpFQXmq/jqLcl", b"qbLNs3Xake73VwpCn9kt", b"8YZWjwSCS/pJm8cjWwxB"];
+        assert_eq!(hashes, expected.map(|hash| *hash));
+    }
+
+    #[test]
     fn without_trackers_nothing_may_be_shared_and_swarms_have_the_publishers_names() {
         let rules = Rules::default();
         let at = url("https://cdn.test/m.m3u8");
