@@ -27,9 +27,9 @@ use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::redact;
 use crate::rtc::{Connector, MDNS_GROUP, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
-use crate::stream::{Budget, Pace, Parts, Registry, VerifyConfig};
+use crate::seed::Seeder;
+use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
-use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
 /// How long players may finish what they are reading when the daemon ends.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,6 +82,7 @@ pub struct Daemon {
     sharing: CancellationToken,
     players: TaskTracker,
     tasks: TaskTracker,
+    segment_bytes_max: u64,
 }
 
 impl Daemon {
@@ -105,7 +106,8 @@ impl Daemon {
             closing: sharing.clone(),
         };
         tasks.spawn(server::serve(listener, front.clone(), life));
-        Ok(Self { local, front, draining, sharing, players, tasks })
+        let segment_bytes_max = config.cache.segment_bytes_max;
+        Ok(Self { local, front, draining, sharing, players, tasks, segment_bytes_max })
     }
 
     /// Where it listens.
@@ -135,6 +137,12 @@ impl Daemon {
             }
         }
         restart
+    }
+
+    /// Seeds what is at those URLs, for as long as what comes back is kept.
+    pub fn seed(&self, urls: Vec<Url>) -> Seeder {
+        let cancel = self.sharing.child_token();
+        Seeder::start(self.front.clone(), urls, self.segment_bytes_max, &self.tasks, cancel)
     }
 
     /// Ends it: no new requests, players finish what they read, then trackers and peers hear
@@ -177,7 +185,9 @@ fn front(
         ..OriginConfig::default()
     })?
     .avoiding(local);
-    let trackers = trackers(&config.p2p, me, tasks, sharing)?;
+    let trackers = trackers(&config.p2p)?;
+    let named = config.p2p.enabled.then_some(&*trackers);
+    let trackers = Arc::new(Trackers::new(me, named, tasks, sharing));
     let registry = Registry::new(Arc::new(Parts {
         me,
         cache: cache.clone(),
@@ -242,32 +252,17 @@ fn core_config(config: &Config) -> swarm::Config {
         ..defaults
     }
 }
-fn trackers(
-    config: &P2pConfig,
-    me: PeerId,
-    tasks: &TaskTracker,
-    sharing: &CancellationToken,
-) -> Result<Vec<TrackerSession>, StartError> {
-    if !config.enabled {
-        return Ok(Vec::new());
-    }
-    let mut sessions = Vec::new();
-    for text in &config.trackers {
-        let url =
-            tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })?;
-        let session = SessionConfig {
-            url: url.into(),
-            peer_id: me,
-            origin_header: None,
-            timings: Timings::default(),
-        };
-        sessions.push(TrackerSession::spawn(session, tasks, sharing.child_token()));
-    }
-    Ok(sessions)
+
+fn trackers(config: &P2pConfig) -> Result<Vec<Url>, StartError> {
+    let texts = config.trackers.iter().filter(|_| config.enabled);
+    let urls = texts.map(|text| {
+        tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })
+    });
+    urls.collect()
 }
 
 fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connector>> {
-    if !config.enabled || config.trackers.is_empty() {
+    if !config.enabled {
         return None;
     }
     let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker));

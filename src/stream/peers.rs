@@ -24,8 +24,7 @@ impl Actor {
         reports: &mpsc::Sender<(usize, Report)>,
     ) {
         let connector = self.parts.connector.clone();
-        let (Some(connector), Some(after), false) =
-            (connector, after, self.parts.trackers.is_empty())
+        let (Some(connector), Some(after), false) = (connector, after, self.trackers.is_empty())
         else {
             self.feed(Input::Alone);
             return;
@@ -42,13 +41,13 @@ impl Actor {
             tasks: self.parts.tasks.clone(),
             cancel: self.cancel.clone(),
         };
-        for number in 0..self.parts.trackers.len() {
-            let (parts, swarm, context) =
-                (self.parts.clone(), self.profile.info_hash, context.clone());
+        for (number, tracker) in self.trackers.iter().enumerate() {
+            let (tracker, swarm, context) =
+                (tracker.clone(), self.profile.info_hash, context.clone());
             self.parts.tasks.spawn(async move {
                 let waiting = tokio::time::sleep(after);
                 if context.cancel.run_until_cancelled(waiting).await.is_some() {
-                    let membership = parts.trackers[number].join(swarm);
+                    let membership = tracker.join(swarm);
                     signalling::run(number, membership, context).await;
                 }
             });
@@ -104,10 +103,18 @@ impl Actor {
                 self.parts.bans.ban(link.id, link.remote());
                 self.throw_away_all(peer);
             }
-            DropReason::Protocol | DropReason::Overflow => self.parts.bans.ban_id(link.id),
+            DropReason::Protocol | DropReason::Overflow | DropReason::Flood => {
+                self.parts.bans.ban_id(link.id);
+            }
             DropReason::Strikes | DropReason::Crowded => {}
         }
         link.close();
+    }
+
+    /// What that peer did the core does not hear of: the core hears that it is gone.
+    fn expel(&mut self, peer: PeerKey, reason: DropReason) {
+        self.drop_peer(peer, reason);
+        self.feed(Input::Disconnected { peer });
     }
 
     /// Somebody was banned, perhaps for what it sent of another stream: whoever that is here goes.
@@ -148,6 +155,7 @@ impl Actor {
                 }
             }
             LinkEvent::Payload(peer, bytes) => self.on_payload(peer, bytes),
+            LinkEvent::Broken(peer) => self.expel(peer, DropReason::Protocol),
             LinkEvent::Served { peer, request, is_complete } => {
                 self.feed(Input::ServeEnded { peer, request, is_complete });
             }
@@ -159,8 +167,13 @@ impl Actor {
     }
 
     pub(super) fn on_payload(&mut self, peer: PeerKey, bytes: Bytes) {
-        let Some(expected) = self.swarm.expecting(peer) else { return };
         let len = bytes.len() as u64;
+        let Some(expected) = self.swarm.expecting(peer) else {
+            if self.peers.get(&peer).is_some_and(|link| link.is_too_much(len)) {
+                self.expel(peer, DropReason::Overflow);
+            }
+            return;
+        };
         self.meter.add(|c| &c.peer_bytes, len);
         if len <= expected.remaining {
             let buffer = self.arriving.buffer(expected.segment);
@@ -182,7 +195,7 @@ impl Actor {
         });
         match members.max() {
             Some(members) => self.feed(Input::SwarmSize(members)),
-            None if self.reports.len() == self.parts.trackers.len() => self.feed(Input::Alone),
+            None if self.reports.len() == self.trackers.len() => self.feed(Input::Alone),
             None => {}
         }
     }
@@ -226,7 +239,8 @@ impl Actor {
             let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
             return (from < end).then(|| (held.bytes.slice(within(from)..within(end)), total));
         }
-        let total = self.swarm.size(segment)?;
+        // What is not proved yet could make liars of us.
+        let total = self.swarm.size(segment).filter(|_| !self.profile.is_sealed)?;
         let range = from..end?.min(total);
         self.arriving
             .contains(segment)
