@@ -150,6 +150,11 @@ async fn choice(shared: Arc<Shared>, seat: Seat) {
 }
 
 async fn rendition(shared: &Arc<Shared>, seat: Seat, timeline: Timeline, stream: StreamHandle) {
+    if !stream.profile().is_shared {
+        let why = "it is not shared, by the wish of whoever publishes it".to_owned();
+        shared.say(Notice::Lost { url: seat.shown(), why });
+        return;
+    }
     if shared.renditions.fetch_add(1, Ordering::Relaxed) < RENDITIONS_MAX {
         Rendition::new(shared.clone(), seat, timeline, stream).run().await;
     } else {

@@ -28,7 +28,7 @@ use super::signalling::{Opened, Report};
 use super::verifier::{self, Answer, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
-use crate::ids::{PeerKey, PlayerId, SegmentId};
+use crate::ids::{PeerKey, PlayerId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
@@ -299,10 +299,6 @@ impl Actor {
         self.feed(Input::Demanded { segment, player });
         // A player that has gone drops the reader, and that is heard of like any departure.
         let _ = reply.send(Opening::Arriving(reader));
-    }
-
-    fn media_of(&self, segment: SegmentId) -> Duration {
-        self.timeline.segment(segment).map(|known| known.duration).unwrap_or_default()
     }
 
     /// A player is here, and has so much more media.

@@ -226,17 +226,6 @@ impl Registry {
         Some(latest.timeline.clone())
     }
 
-    /// The stream that the playlist at a URL is read for.
-    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
-        let inner = self.lock();
-        let is_it = |stream: &&Stream| {
-            stream.credentials == credentials
-                && stream.playlist == *playlist
-                && !stream.handle.is_ended()
-        };
-        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
-    }
-
     /// Every stream that has not ended.
     pub fn streams(&self) -> Vec<StreamHandle> {
         let inner = self.lock();
@@ -363,6 +352,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         is_live: AtomicBool::new(!timeline.is_ended),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_shared: shares,
         is_seeded: AtomicBool::new(false),
         is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
         counters: Arc::default(),

@@ -192,3 +192,36 @@ async fn is_announced(instance: &Instance, stream: &str) {
     let is_so = async || instance.tracker.announced().contains(&hash);
     crate::sharing::world::until("announced", is_so).await;
 }
+
+#[tokio::test]
+async fn a_video_is_seeded_by_its_page_in_the_swarms_that_the_tracker_expects() {
+    let renditions = [Rendition::new(720, Form::Pieces, 4), Rendition::new(480, Form::Pieces, 4)];
+    let instance = Instance::with(&renditions).await;
+    let daemon = Daemon::start(&config(&[])).await.unwrap();
+    let _seeder = daemon.seed(vec![instance.page()]);
+    let is_held = |stats: &Value| {
+        let streams = stats["streams"].as_array().unwrap();
+        streams.len() == 2 && streams.iter().all(|stream| stream["segments_held"] == 4)
+    };
+    Player::of(&daemon).stats_until("all of it", is_held).await;
+    let expected = BTreeSet::from(["main-0", "main-1"].map(|name| instance.hash(name)));
+    let is_announced = async || instance.tracker.announced() == expected;
+    crate::sharing::world::until("both swarms", is_announced).await;
+    let viewer = Viewer::open(&instance, &config(&[])).await;
+    viewer.player.peer_met().await;
+    let sources = viewer.watch(&renditions[0]).await;
+    assert!(sources.iter().any(|source| source.contains("peers")), "{sources:?}");
+}
+
+#[tokio::test]
+async fn what_its_publisher_does_not_share_is_not_seeded() {
+    let renditions = [Rendition::new(720, Form::Pieces, 2)];
+    let instance = Instance::with(&renditions).await;
+    instance.set("/tracker/enabled", json!(false));
+    let daemon = Daemon::start(&config(&[])).await.unwrap();
+    let mut seeder = daemon.seed(vec![instance.page()]);
+    let notice = seeder.next().await.unwrap();
+    assert!(notice.to_string().contains("it is not shared"), "{notice}");
+    assert!(seeder.next().await.is_none(), "nothing is left");
+    assert_eq!(instance.tracker.calls(), 0);
+}
