@@ -26,6 +26,7 @@
 //! | [`tracker`] | the WebTorrent tracker client and the built-in tracker |
 //! | [`http`] | the front door, routes, playlists, segments, statistics |
 //! | [`config`], [`cli`], [`run`], [`shutdown`] | settings, command line, commands, signals |
+//! | [`seed`] | keeps films and live windows in the cache and in their swarms, without a player |
 //! | [`demo`] | origin, tracker and viewers on one machine |
 //! | [`metrics`], [`redact`] | counters; URLs as they may be shown |
 //!
@@ -78,6 +79,7 @@ pub mod playlist;
 pub mod redact;
 pub mod rtc;
 pub mod run;
+pub mod seed;
 pub mod shutdown;
 pub mod stream;
 pub mod swarm;

@@ -32,16 +32,20 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
         "config",
         &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
     ),
+    ("seed", &["http", "stream", "playlist"]),
     (
         "daemon",
         &[
-            "config", "shutdown", "http", "stream", "playlist", "swarm", "verify", "cache",
+            "config", "shutdown", "http", "seed", "stream", "playlist", "swarm", "verify", "cache",
             "origin", "rtc", "tracker",
         ],
     ),
     ("demo", &["cli", "daemon", "config", "shutdown", "playlist", "origin", "tracker"]),
     ("cli", &["config"]),
-    ("run", &["cli", "config", "daemon", "demo", "shutdown", "origin", "playlist", "tracker"]),
+    (
+        "run",
+        &["cli", "config", "daemon", "demo", "seed", "shutdown", "origin", "playlist", "tracker"],
+    ),
 ];
 
 /// Files and directories that know no clock, socket, task or order of hash tables.
