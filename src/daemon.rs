@@ -28,9 +28,8 @@ use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::redact;
 use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
 use crate::seed::Seeder;
-use crate::stream::{Budget, Pace, Parts, Registry, VerifyConfig};
+use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
-use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
 /// How long players may finish what they are reading when the daemon ends.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -186,7 +185,9 @@ fn front(
         ..OriginConfig::default()
     })?
     .avoiding(local);
-    let trackers = trackers(&config.p2p, me, tasks, sharing)?;
+    let trackers = trackers(&config.p2p)?;
+    let named = config.p2p.enabled.then_some(&*trackers);
+    let trackers = Arc::new(Trackers::new(me, named, tasks, sharing));
     let registry = Registry::new(Arc::new(Parts {
         me,
         cache: cache.clone(),
@@ -251,32 +252,17 @@ fn core_config(config: &Config) -> swarm::Config {
         ..defaults
     }
 }
-fn trackers(
-    config: &P2pConfig,
-    me: PeerId,
-    tasks: &TaskTracker,
-    sharing: &CancellationToken,
-) -> Result<Vec<TrackerSession>, StartError> {
-    if !config.enabled {
-        return Ok(Vec::new());
-    }
-    let mut sessions = Vec::new();
-    for text in &config.trackers {
-        let url =
-            tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })?;
-        let session = SessionConfig {
-            url: url.into(),
-            peer_id: me,
-            origin_header: None,
-            timings: Timings::default(),
-        };
-        sessions.push(TrackerSession::spawn(session, tasks, sharing.child_token()));
-    }
-    Ok(sessions)
+
+fn trackers(config: &P2pConfig) -> Result<Vec<Url>, StartError> {
+    let texts = config.trackers.iter().filter(|_| config.enabled);
+    let urls = texts.map(|text| {
+        tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })
+    });
+    urls.collect()
 }
 
 fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connector>> {
-    if !config.enabled || config.trackers.is_empty() {
+    if !config.enabled {
         return None;
     }
     let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker));

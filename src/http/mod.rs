@@ -17,6 +17,7 @@ pub mod guard;
 pub mod headers;
 mod held;
 mod part;
+mod peertube;
 mod play;
 mod playlist;
 mod proxy;

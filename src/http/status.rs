@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter};
 use crate::redact;
-use crate::stream::{Figures, StreamHandle};
+use crate::stream::{Figures, StreamHandle, Trackers};
 use crate::tracker::session::{TrackerSession, TrackerState};
 
 /// What statistics are made of.
@@ -32,7 +32,7 @@ pub struct Status {
     /// The cache.
     pub cache: Arc<Cache>,
     /// The trackers.
-    pub trackers: Vec<TrackerSession>,
+    pub trackers: Arc<Trackers>,
     /// Whether the daemon is about to end.
     pub is_draining: AtomicBool,
 }
@@ -123,7 +123,7 @@ async fn json_of(front: &Front) -> Value {
         "cache": status.cache.figures(),
         "streams": streams,
         "peers": peers,
-        "trackers": status.trackers.iter().map(tracker_json).collect::<Vec<_>>(),
+        "trackers": status.trackers.all().iter().map(tracker_json).collect::<Vec<_>>(),
     })
 }
 

@@ -11,8 +11,8 @@ use md5::{Digest, Md5};
 use url::Url;
 
 use super::identity::{
-    Codecs, Properties, StreamKind, g2, g2_direct, identity_info_hash, known_levels, swarm_id,
-    text_info_hash,
+    Codecs, Properties, RenditionIdentity, StreamKind, g2, g2_direct, identity_info_hash,
+    known_levels, swarm_id, text_info_hash,
 };
 use super::parse::{Multivariant, Rendition, RenditionKind, Variant};
 use super::timeline::Timeline;
@@ -96,6 +96,25 @@ pub fn swarms(list: &Multivariant, requested: &Url, final_url: &Url) -> BTreeMap
         swarms.entry(url.clone()).or_default().push(swarm);
     }
     swarms
+}
+
+/// Every rendition with its swarm in the first generation, where the publisher has given the
+/// swarm id, and with its position there.
+pub fn first_generation(
+    list: &Multivariant,
+    final_url: &Url,
+    swarm_id: &str,
+) -> Vec<(RenditionIdentity, usize)> {
+    let made_up = usize::from(has_made_up_track(list));
+    let all = g2(list, final_url).into_iter().map(|identity| {
+        let position = match identity.kind {
+            StreamKind::Main => identity.position,
+            StreamKind::Secondary => identity.position + made_up,
+        };
+        let info_hash = g1_info_hash(swarm_id, identity.kind, position);
+        (RenditionIdentity { info_hash, ..identity }, position)
+    });
+    all.collect()
 }
 
 /// The swarms of a media playlist that the player opened without a multivariant one.

@@ -22,6 +22,7 @@ use super::manners::Manners;
 use super::passing::Passing;
 use super::peers::Wanted;
 use super::roster::Roster;
+use super::rules::Rule;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
 use super::verifier::{self, Answer, Verdict, Verifier};
@@ -31,6 +32,7 @@ use crate::ids::{PeerKey, PlayerId, SegmentId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
+use crate::tracker::session::TrackerSession;
 use crate::verify::blocks::Glimpse;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
@@ -58,6 +60,8 @@ pub struct Actor {
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
+    /// Where peers are met.
+    pub(super) trackers: Vec<TrackerSession>,
     pub(super) reports: BTreeMap<usize, Report>,
     pub(super) players: BTreeMap<PlayerId, Instant>,
     /// Until when the players' last known buffers last.
@@ -77,6 +81,8 @@ pub struct Life {
     pub commands: mpsc::Receiver<Command>,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
+    /// What its publisher says.
+    pub rule: Option<Arc<Rule>>,
     /// After how long it joins the swarm; `None`: never.
     pub meets_after: Option<Duration>,
     /// Asks it to end as soon as nobody reads.
@@ -103,7 +109,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, playlist, meets_after, retire } = life;
+        let Life { commands, playlist, rule, meets_after, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -113,7 +119,8 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
-        let (verifier, verdicts) = verifier(&parts, playlist, &meter, &cancel);
+        let list = rule.as_ref().and_then(|rule| rule.list.clone());
+        let (verifier, verdicts) = verifier(&parts, playlist, list, &meter, &cancel);
         let (passing, glimpses) = Passing::new();
         let hurry = watch::Sender::new(false);
         let mut actor = Self {
@@ -127,10 +134,13 @@ impl Actor {
                 events: download_events,
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
+                is_sealed: profile.is_sealed,
             }),
             claims,
             verifier,
             passing,
+            trackers: rule
+                .map_or_else(|| parts.trackers.configured().to_vec(), |rule| rule.trackers.clone()),
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -361,6 +371,7 @@ impl Actor {
 fn verifier(
     parts: &Parts,
     playlist: Url,
+    list: Option<Url>,
     meter: &Meter,
     cancel: &CancellationToken,
 ) -> (Verifier, mpsc::Receiver<Verdict>) {
@@ -368,6 +379,7 @@ fn verifier(
     let context = verifier::Context {
         config: parts.verify.clone(),
         playlist,
+        list,
         origin: parts.origin.counting(meter.clone()),
         meter: meter.clone(),
         events,

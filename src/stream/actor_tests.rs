@@ -9,7 +9,7 @@ use crate::playlist::{self, Definitions, Playlist};
 use crate::rtc::Connector;
 use crate::rtc::memory::MemoryNet;
 use crate::stream::roster::Meeting;
-use crate::stream::{Budget, Pace, VerifyConfig};
+use crate::stream::{Budget, Pace, Trackers, VerifyConfig};
 use crate::swarm::{self, DropReason};
 use crate::tracker::message::OfferId;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+const ME: PeerId = PeerId(*b"-HS0100-someone-else");
 const STREAM: StreamId = StreamId(1);
 const SEGMENT: SegmentId = SegmentId(0);
 
@@ -31,12 +32,12 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
     };
     let cache = Arc::new(Cache::new(1 << 20));
     let parts = Parts {
-        me: PeerId(*b"-HS0100-someone-else"),
+        me: ME,
         cache: cache.clone(),
         budget: Arc::new(Budget::new(1 << 20, 1 << 20)),
         origin: Origin::new(&OriginConfig::default()).unwrap(),
         connector: None,
-        trackers: Vec::new(),
+        trackers: Arc::new(Trackers::new(ME, None, &TaskTracker::new(), &Default::default())),
         swarm: swarm::Config::default(),
         verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
@@ -52,6 +53,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         url: url.to_string(),
         rendition: "main-0".to_owned(),
         info_hash: InfoHash([0; 20]),
+        is_sealed: false,
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
@@ -61,6 +63,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
     let life = Life {
         commands: mpsc::channel(1).1,
         playlist: url.clone(),
+        rule: None,
         meets_after: None,
         retire: Default::default(),
     };

@@ -25,9 +25,11 @@ mod peers;
 mod places;
 mod registry;
 mod roster;
+mod rules;
 mod segments;
 mod shape;
 mod signalling;
+mod trackers;
 mod verifier;
 mod writer;
 
@@ -46,7 +48,6 @@ use crate::origin::{FetchRequest, Origin};
 use crate::playlist::Timeline;
 use crate::rtc::Connector;
 use crate::swarm;
-use crate::tracker::session::TrackerSession;
 
 pub use bans::Bans;
 pub use budget::Budget;
@@ -59,6 +60,8 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use rules::Rule;
+pub use trackers::Trackers;
 pub use verifier::VerifyConfig;
 
 /// Commands waiting for one stream's actor; players wait when it is full.
@@ -77,7 +80,7 @@ pub struct Parts {
     /// Makes connections to peers; `None` when sharing is off.
     pub connector: Option<Arc<dyn Connector>>,
     /// Where peers are met.
-    pub trackers: Vec<TrackerSession>,
+    pub trackers: Arc<Trackers>,
     /// How fast peers are served.
     pub pace: Arc<Pace>,
     /// How the core decides.
@@ -109,6 +112,8 @@ pub struct Profile {
     pub rendition: String,
     /// The swarm it is in.
     pub info_hash: InfoHash,
+    /// Whether players get nothing that the publisher's list of hashes does not confirm.
+    pub is_sealed: bool,
     /// Whether the playlist still grows.
     pub is_live: AtomicBool,
     /// Players that asked for something lately.

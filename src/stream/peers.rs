@@ -24,8 +24,7 @@ impl Actor {
         reports: &mpsc::Sender<(usize, Report)>,
     ) {
         let connector = self.parts.connector.clone();
-        let (Some(connector), Some(after), false) =
-            (connector, after, self.parts.trackers.is_empty())
+        let (Some(connector), Some(after), false) = (connector, after, self.trackers.is_empty())
         else {
             self.feed(Input::Alone);
             return;
@@ -42,13 +41,13 @@ impl Actor {
             tasks: self.parts.tasks.clone(),
             cancel: self.cancel.clone(),
         };
-        for number in 0..self.parts.trackers.len() {
-            let (parts, swarm, context) =
-                (self.parts.clone(), self.profile.info_hash, context.clone());
+        for (number, tracker) in self.trackers.iter().enumerate() {
+            let (tracker, swarm, context) =
+                (tracker.clone(), self.profile.info_hash, context.clone());
             self.parts.tasks.spawn(async move {
                 let waiting = tokio::time::sleep(after);
                 if context.cancel.run_until_cancelled(waiting).await.is_some() {
-                    let membership = parts.trackers[number].join(swarm);
+                    let membership = tracker.join(swarm);
                     signalling::run(number, membership, context).await;
                 }
             });
@@ -196,7 +195,7 @@ impl Actor {
         });
         match members.max() {
             Some(members) => self.feed(Input::SwarmSize(members)),
-            None if self.reports.len() == self.parts.trackers.len() => self.feed(Input::Alone),
+            None if self.reports.len() == self.trackers.len() => self.feed(Input::Alone),
             None => {}
         }
     }
@@ -240,7 +239,8 @@ impl Actor {
             let within = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
             return (from < end).then(|| (held.bytes.slice(within(from)..within(end)), total));
         }
-        let total = self.swarm.size(segment)?;
+        // What is not proved yet could make liars of us.
+        let total = self.swarm.size(segment).filter(|_| !self.profile.is_sealed)?;
         let range = from..end?.min(total);
         self.arriving
             .contains(segment)

@@ -23,8 +23,8 @@ use super::continuity::{agree, name};
 use super::part::Flights;
 use super::part_places::{PartPlaces, PlacedPart};
 use super::places::{Part, Places, split};
+use super::rules::{Known, Rules};
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
-use crate::playlist::identity::{RenditionIdentity, g2, g2_direct};
 use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
 
 /// Streams at the same time; beyond it the one used least recently ends.
@@ -41,13 +41,15 @@ const REUNION_DELAY: Duration = Duration::from_secs(60);
 /// The streams of the daemon.
 pub struct Registry {
     parts: Arc<Parts>,
+    /// What publishers say.
+    pub rules: Rules,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     streams: Vec<Stream>,
     /// By URL; a name only, so it does not matter with whose credentials it was learned.
-    renditions: LruCache<String, RenditionIdentity>,
+    renditions: LruCache<String, Known>,
     imports: LruCache<(u64, String), Arc<Definitions>>,
 }
 
@@ -56,7 +58,7 @@ struct Arrival {
     credentials: u64,
     /// Whether what it lists may be given to strangers.
     may_share: bool,
-    identity: RenditionIdentity,
+    known: Known,
     /// Its URL as the player asked for it.
     playlist: Url,
     timeline: Arc<Timeline>,
@@ -67,7 +69,7 @@ struct Stream {
     may_share: bool,
     /// Whether it is in its swarm.
     shares: bool,
-    identity: RenditionIdentity,
+    known: Known,
     /// Ended streams stay known: a player that was paused for long goes on with its old playlist.
     handle: StreamHandle,
     /// The playlist it was last read from, as the player asked for it.
@@ -118,14 +120,20 @@ impl Registry {
             renditions: LruCache::new(RENDITIONS_MAX),
             imports: LruCache::new(IMPORTS_MAX),
         };
-        Self { parts, inner: Mutex::new(inner) }
+        Self { parts, rules: Rules::default(), inner: Mutex::new(inner) }
     }
 
     /// A multivariant playlist was read: its renditions' swarms are known from now on.
-    pub fn learn_multivariant(&self, credentials: u64, final_url: &Url, playlist: &Multivariant) {
+    pub fn learn_multivariant(
+        &self,
+        credentials: u64,
+        requested: &Url,
+        final_url: &Url,
+        playlist: &Multivariant,
+    ) {
         let mut inner = self.lock();
-        for identity in g2(playlist, final_url) {
-            inner.renditions.put(identity.url.to_string(), identity);
+        for known in self.rules.all(playlist, requested, final_url) {
+            inner.renditions.put(known.identity.url.to_string(), known);
         }
         if !playlist.definitions.is_empty() {
             let definitions = Arc::new(playlist.definitions.clone());
@@ -156,10 +164,11 @@ impl Registry {
         let handle = {
             let mut inner = self.lock();
             let known = inner.renditions.get(requested.as_str()).cloned();
+            let known = known.unwrap_or_else(|| self.rules.direct(requested, final_url));
             let arrival = Arrival {
                 credentials,
-                may_share,
-                identity: known.unwrap_or_else(|| g2_direct(final_url)),
+                may_share: may_share && known.may_share,
+                known,
                 playlist: requested.clone(),
                 timeline: timeline.clone(),
             };
@@ -252,7 +261,7 @@ impl Registry {
 impl Inner {
     /// The stream that a timeline continues, or a new one.
     fn place(&mut self, parts: &Arc<Parts>, new: Arrival) -> StreamHandle {
-        let Arrival { credentials, identity, .. } = &new;
+        let Arrival { credentials, known: Known { identity, .. }, .. } = &new;
         let of_swarm = |stream: &Stream| {
             stream.credentials == *credentials
                 && stream.handle.profile.info_hash == identity.info_hash
@@ -277,7 +286,7 @@ impl Inner {
         });
         let has_restarted = self.streams.len() < before;
         self.make_room();
-        let meets_after = (new.may_share && !self.is_shared(&new.identity))
+        let meets_after = (new.may_share && !self.is_shared(&new.known))
             .then_some(if has_restarted { REUNION_DELAY } else { Duration::ZERO });
         let stream = start(parts, new, meets_after);
         let handle = stream.handle.clone();
@@ -304,11 +313,11 @@ impl Inner {
         let old = &self.streams[index];
         if old.handle.is_ended() {
             let meets_after =
-                (old.may_share && !self.is_shared(&old.identity)).then_some(Duration::ZERO);
+                (old.may_share && !self.is_shared(&old.known)).then_some(Duration::ZERO);
             let arrival = Arrival {
                 credentials: old.credentials,
                 may_share: old.may_share,
-                identity: old.identity.clone(),
+                known: old.known.clone(),
                 playlist: old.playlist.clone(),
                 timeline: old.timeline.clone(),
             };
@@ -323,9 +332,9 @@ impl Inner {
     }
 
     /// Whether a stream is in that swarm already: a member is in a swarm once.
-    fn is_shared(&self, identity: &RenditionIdentity) -> bool {
+    fn is_shared(&self, known: &Known) -> bool {
         self.streams.iter().any(|stream| {
-            let is_same = stream.handle.profile.info_hash == identity.info_hash;
+            let is_same = stream.handle.profile.info_hash == known.identity.info_hash;
             is_same && stream.shares && !stream.handle.is_ended()
         })
     }
@@ -344,9 +353,10 @@ impl Stream {
 /// Starts a stream, which meets peers after that long; without it, never.
 fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Stream {
     let shares = meets_after.is_some();
-    let Arrival { credentials, may_share, identity, playlist, timeline } = new;
+    let Arrival { credentials, may_share, known, playlist, timeline } = new;
+    let identity = &known.identity;
     let profile = Arc::new(Profile {
-        id: name(credentials, &identity, &timeline),
+        id: name(credentials, identity, &timeline),
         url: crate::redact::url(&playlist),
         rendition: identity.label.clone(),
         info_hash: identity.info_hash,
@@ -354,13 +364,15 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
         is_seeded: AtomicBool::new(false),
+        is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
         counters: Arc::default(),
     });
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let retire = CancellationToken::new();
+    let (rule, retiring) = (known.rule.clone(), retire.clone());
     let life =
-        Life { commands: inbox, playlist: playlist.clone(), meets_after, retire: retire.clone() };
+        Life { commands: inbox, playlist: playlist.clone(), rule, meets_after, retire: retiring };
     let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
     parts.tasks.spawn(actor.run(inbox));
     let handle = StreamHandle {
@@ -375,7 +387,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         credentials,
         may_share,
         shares,
-        identity,
+        known,
         handle,
         playlist: playlist.clone(),
         timeline: timeline.clone(),

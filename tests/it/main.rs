@@ -29,3 +29,4 @@ mod delivery;
 mod origin_kinds;
 mod origin_patience;
 mod origin_proxy;
+mod peertube;

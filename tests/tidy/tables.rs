@@ -20,6 +20,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("swarm", &[]),
     ("playlist", &[]),
     ("verify", &[]),
+    ("peertube", &[]),
     // What the blocks of a segment are is kept with it.
     ("cache", &["verify"]),
     ("origin", &[]),
@@ -27,7 +28,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("tracker", &[]),
     ("stream", &["swarm", "verify", "playlist", "cache", "origin", "rtc", "tracker"]),
     // The tracker only for its state, which the statistics show.
-    ("http", &["stream", "playlist", "cache", "origin", "tracker"]),
+    ("http", &["stream", "playlist", "peertube", "cache", "origin", "tracker"]),
     (
         "config",
         &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
@@ -44,12 +45,16 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     (
         "run",
-        &["cli", "config", "daemon", "demo", "seed", "shutdown", "origin", "playlist", "tracker"],
+        &[
+            "cli", "config", "daemon", "demo", "seed", "shutdown", "origin", "peertube",
+            "playlist", "tracker",
+        ],
     ),
 ];
 
 /// Files and directories that know no clock, socket, task or order of hash tables.
 pub const PURE: &[&str] = &[
+    "src/peertube/",
     "src/playlist/",
     "src/swarm/",
     "src/verify/",

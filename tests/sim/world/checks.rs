@@ -1,5 +1,5 @@
-//! What peers sent is compared with the origin's bytes: a slice of each segment, as soon as the list
-//! of its blocks is there, and what agrees with that may be passed on.
+//! What peers sent is compared with the origin's bytes: a slice of each segment, as soon as the
+//! list of its blocks is there, and what agrees with that may be passed on.
 //!
 //! Nobody lies here, and lists cost nothing but the time until they are known: whoever has a whole
 //! segment knows its list, and whoever has checked the list it was told.
