@@ -93,7 +93,8 @@ fn one_file(command: &mut Command) {
     command.args(["-hls_segment_filename", "all.mp4"]);
 }
 
-const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
+/// A multivariant playlist whose one variant is beside it.
+pub const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
                       CODECS=\"avc1.4d400d,mp4a.40.2\"\nindex.m3u8\n";
 
 /// Each file with its digest, or with those of its ranges.
