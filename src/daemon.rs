@@ -27,6 +27,7 @@ use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::redact;
 use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
+use crate::seed::Seeder;
 use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
 
@@ -81,6 +82,7 @@ pub struct Daemon {
     sharing: CancellationToken,
     players: TaskTracker,
     tasks: TaskTracker,
+    segment_bytes_max: u64,
 }
 
 impl Daemon {
@@ -104,7 +106,8 @@ impl Daemon {
             closing: sharing.clone(),
         };
         tasks.spawn(server::serve(listener, front.clone(), life));
-        Ok(Self { local, front, draining, sharing, players, tasks })
+        let segment_bytes_max = config.cache.segment_bytes_max;
+        Ok(Self { local, front, draining, sharing, players, tasks, segment_bytes_max })
     }
 
     /// Where it listens.
@@ -134,6 +137,12 @@ impl Daemon {
             }
         }
         restart
+    }
+
+    /// Seeds what is at those URLs, for as long as what comes back is kept.
+    pub fn seed(&self, urls: Vec<Url>) -> Seeder {
+        let cancel = self.sharing.child_token();
+        Seeder::start(self.front.clone(), urls, self.segment_bytes_max, &self.tasks, cancel)
     }
 
     /// Ends it: no new requests, players finish what they read, then trackers and peers hear

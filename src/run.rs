@@ -1,5 +1,7 @@
 //! Carries out the commands of the command line and turns what went wrong into an exit code.
 
+mod seeding;
+
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -85,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failed> {
         None => serve(&cli.serve).await,
         Some(Command::Serve(flags)) => serve(&flags).await,
         Some(Command::Play(play)) => self::play(play).await,
+        Some(Command::Seed(flags)) => seeding::seed(&flags).await,
         Some(Command::Url { url, common }) => {
             let config = load(&common)?;
             say(&format!("{}\n", local_url(config.http.listen, &stream_url(&url)?)))

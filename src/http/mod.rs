@@ -24,6 +24,7 @@ mod proxy;
 pub mod range;
 mod reload;
 pub mod route;
+pub mod seat;
 mod segment;
 pub mod server;
 pub mod session;

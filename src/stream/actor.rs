@@ -185,7 +185,8 @@ impl Actor {
             self.drain();
             let now = Instant::now();
             let idle_at = self.playing_until + self.parts.linger;
-            let is_over = now >= idle_at || self.retire.is_cancelled();
+            let is_idle = now >= idle_at && !self.profile.is_seeded.load(Ordering::Relaxed);
+            let is_over = is_idle || self.retire.is_cancelled();
             if is_over && !self.arriving.has_readers() {
                 break;
             }
@@ -250,6 +251,7 @@ impl Actor {
             Command::Figures(reply) => {
                 let figures = Figures {
                     segments_held: self.parts.cache.held(self.profile.id).len(),
+                    segments_listed: self.timeline.segments.len(),
                     peers: self.peers.values().map(PeerLink::figures).collect(),
                 };
                 // Whoever asked may have gone.
@@ -305,6 +307,9 @@ impl Actor {
 
     /// A player is here, and has so much more media.
     fn note_player(&mut self, media: Duration, player: PlayerId) {
+        if player == PlayerId::SEEDER {
+            return;
+        }
         let now = Instant::now();
         self.players.insert(player, now);
         self.players.retain(|_, seen| now.duration_since(*seen) < PLAYER_ACTIVE);

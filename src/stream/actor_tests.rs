@@ -57,6 +57,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_seeded: AtomicBool::new(false),
         counters: Arc::default(),
     };
     let life = Life {

@@ -4,6 +4,8 @@
 //! Bytes are never shared between two sets of credentials, nor between playlists that name other
 //! files for the same position. Driven by the HTTP front.
 
+mod resume;
+
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -361,6 +363,7 @@ fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Str
         is_live: AtomicBool::new(!timeline.is_ended),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_seeded: AtomicBool::new(false),
         is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
         counters: Arc::default(),
     });

@@ -214,7 +214,7 @@ impl Swarm {
     /// Whether a player needs a segment soon that is on its way from the origin: nothing else
     /// should take of the connection then.
     pub fn is_in_a_hurry(&self) -> bool {
-        let is_fetched = |t: &Transfer| t.is_demanded() && t.is_fetching();
+        let is_fetched = |t: &Transfer| t.is_demanded() && !t.is_for_seeding() && t.is_fetching();
         let fetched = self.transfers.iter().filter(|(_, transfer)| is_fetched(transfer));
         fetched.into_iter().any(|(segment, _)| self.is_due_soon(*segment))
     }

@@ -8,6 +8,7 @@ mod ll_origin;
 mod origin;
 mod origin_fetch;
 mod resource;
+mod seeding;
 mod sharing;
 mod verifying;
 

@@ -33,10 +33,11 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
         "config",
         &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
     ),
+    ("seed", &["http", "stream", "playlist"]),
     (
         "daemon",
         &[
-            "config", "shutdown", "http", "stream", "playlist", "swarm", "verify", "cache",
+            "config", "shutdown", "http", "seed", "stream", "playlist", "swarm", "verify", "cache",
             "origin", "rtc", "tracker",
         ],
     ),
@@ -45,8 +46,8 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "cli", "config", "daemon", "demo", "shutdown", "origin", "peertube", "playlist",
-            "tracker",
+            "cli", "config", "daemon", "demo", "seed", "shutdown", "origin", "peertube",
+            "playlist", "tracker",
         ],
     ),
 ];
