@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::playlist::Timeline;
+use hlswarm::seed::Notice;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use url::Url;
@@ -81,6 +82,28 @@ async fn two_viewers_share_a_video_under_its_own_hash_and_no_other() {
         second.daemon.stop().await;
         assert_eq!(instance.tracker.announced(), expected, "the goodbyes");
     }
+}
+
+#[tokio::test]
+async fn a_seeder_keeps_a_video_for_who_comes_later() {
+    let renditions = [Rendition::new(720, Form::Pieces, 6)];
+    let instance = Instance::with(&renditions).await;
+    let seeding = Daemon::start(&config(&[])).await.unwrap();
+    let mut seeder = seeding.seed(vec![instance.page()]);
+    let notice = seeder.next().await;
+    assert!(matches!(notice, Some(Notice::Whole { .. })), "{notice:?}");
+    let viewer = Viewer::open(&instance, &config(&[])).await;
+    viewer.player.peer_met().await;
+    let sources = viewer.watch(&renditions[0]).await;
+    assert!(sources.iter().any(|source| source.contains("peers")), "{sources:?}");
+    assert_eq!(instance.tracker.announced(), BTreeSet::from([instance.hash("main-0")]));
+    instance.set("/defaults/p2p/webapp/enabled", json!(false));
+    let mut seeder = seeding.seed(vec![instance.page(), instance.url("/w/p/x")]);
+    for _ in 0..2 {
+        let notice = seeder.next().await;
+        assert!(matches!(notice, Some(Notice::Lost { .. })), "{notice:?}");
+    }
+    assert!(seeder.next().await.is_none());
 }
 
 #[tokio::test]
