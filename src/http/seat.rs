@@ -14,7 +14,7 @@ use super::answer::Front;
 use super::held::{Content, Fetched};
 use super::proxy::Asked;
 use super::user_info::UserInfo;
-use super::{detour, directives, reload, segment, steering};
+use super::{detour, directives, peertube, reload, segment, steering};
 use crate::ids::PlayerId;
 use crate::origin::{OriginError, Wanted};
 use crate::playlist::steering as steered;
@@ -62,6 +62,14 @@ pub enum Unread {
     /// What came is no playlist that can be shared.
     #[error("{0}")]
     NoPlaylist(#[from] NotAPlaylist),
+    /// It is a link to a video that leads nowhere.
+    #[error("{why}")]
+    Video {
+        /// What is wrong, with the instance's name.
+        why: String,
+        /// Whether that may pass.
+        is_passing: bool,
+    },
     /// It lists no segments so far.
     #[error("the playlist is empty so far")]
     Empty,
@@ -73,6 +81,7 @@ impl Unread {
         match self {
             Self::Origin(error) => error.is_retryable(),
             Self::Status(status) => !status.is_client_error() || PASSING.contains(status),
+            Self::Video { is_passing, .. } => *is_passing,
             Self::Empty => true,
             Self::Media | Self::Unusable(_) | Self::NoPlaylist(_) => false,
         }
@@ -90,11 +99,19 @@ impl Seat {
         redact::url(&self.asked.url)
     }
 
-    /// Reads the playlist: from the origin, unless it is held and as good as new.
+    /// Reads the playlist, or the one that the page of a video leads to: from the origin, unless
+    /// it is held and as good as new.
     ///
     /// # Errors
     /// [`Unread`] when there is none.
     pub async fn read(&mut self, front: &Arc<Front>) -> Result<Found, Unread> {
+        if let Some(led) = peertube::resolve(front, &self.asked.url).await {
+            let playlist = led.map_err(|problem| Unread::Video {
+                why: problem.detail().to_owned(),
+                is_passing: problem.status().is_server_error(),
+            })?;
+            self.asked = Asked::of_ours(playlist, None);
+        }
         let fetched = reload::bring(front, &self.asked).await?.fetched;
         if let Some(adopted) = &fetched.adopted {
             self.asked.enter(adopted);
