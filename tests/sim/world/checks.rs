@@ -220,7 +220,7 @@ impl World {
             return;
         };
         let slices = match check {
-            Check::Whole => vec![0..self.plan.segment_bytes],
+            Check::Whole => std::iter::once(0..self.plan.segment_bytes).collect(),
             Check::Slices(slices) => slices,
         };
         match slices.iter().find_map(|slice| arriving.content.first_wrong(slice)) {
