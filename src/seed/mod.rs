@@ -131,7 +131,7 @@ async fn behind(shared: &Shared, url: Url) -> Option<Url> {
             None => return Some(url),
             Some(Ok(place)) if place.is_shared => return Some(place.url),
             Some(Ok(_)) => {
-                let why = "its instance does not have it shared".to_owned();
+                let why = "it is not shared by its instance".to_owned();
                 shared.say(Notice::Lost { url: shown, why });
                 return None;
             }
