@@ -12,7 +12,7 @@ mod world;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use options::Options;
+use options::{Options, Pair};
 use world::World;
 use world::plan::Plan;
 use world::report::{Report, ratio};
@@ -36,16 +36,17 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    let plans = options.plans();
+    let pairs = options.pairs();
+    let plans: Vec<Plan> = pairs.iter().flat_map(|pair| pair.plans).collect();
     let reports = reports(&plans);
     let mut out = io::stdout().lock();
     if !options.is_json {
         writeln!(out, "{}", heading())?;
     }
-    for (pair, plans) in reports.chunks(2).zip(plans.chunks(2)) {
-        let [with, without] = pair else { continue };
+    for (reports, pair) in reports.chunks(2).zip(&pairs) {
+        let [with, without] = reports else { continue };
         let line = if options.is_json { json } else { row };
-        writeln!(out, "{}", line(&plans[0], with, without))?;
+        writeln!(out, "{}", line(pair, with, without))?;
     }
     Ok(())
 }
@@ -72,45 +73,76 @@ fn reports(plans: &[Plan]) -> Vec<Report> {
 }
 
 fn heading() -> String {
-    "mode  viewers  saved %  stall s/h (without)  start-up s (without)  copies  p50 s  p99 s  gini"
+    "mode  viewers  scenario         saved %  stall s/h (without)  start-up s (without)  copies  \
+     fetches  p50 s  p99 s  gini  checks  wrong segments  banned (wrongly, after, at most)  never (after)"
         .to_owned()
 }
 
-fn row(plan: &Plan, with: &Report, without: &Report) -> String {
-    format!(
-        "{:4}  {:7}  {:7.2}  {:9.3} ({:7.3})  {:10.3} ({:7.3})  {:6.2}  {:5.2}  {:5.2}  {:4.2}",
+fn row(pair: &Pair, with: &Report, without: &Report) -> String {
+    let plan = &pair.plans[0];
+    let last = |segments: &[u64]| segments.iter().max().copied().unwrap_or_default();
+    let numbers = format!(
+        "{:4}  {:7}  {:15}  {:7.2}  {:9.3} ({:7.3})  {:10.3} ({:7.3})  {:6.2}  {:7.2}",
         options::name(plan.mode),
         plan.viewers,
+        pair.scenario.name(),
         with.saved() * 100.0,
         with.stall_s_per_hour(),
         without.stall_s_per_hour(),
         with.startup_mean_s(),
         without.startup_mean_s(),
         with.copies_per_segment(plan.segment_bytes),
+        with.fetches_per_segment(),
+    );
+    let more = format!(
+        "{:5.2}  {:5.2}  {:4.2}  {:6.2}  {:14}  {:6} ({:7}, {:5.1}, {:7})  {:5} ({:5})",
         with.availability_s(50),
         with.availability_s(99),
         with.upload_gini(),
-    )
+        with.checks_per_segment(),
+        with.wrong_segments,
+        with.banned,
+        with.wrongly_banned,
+        with.until_banned_mean(),
+        last(&with.until_banned),
+        with.undetected.len(),
+        last(&with.undetected),
+    );
+    format!("{numbers}  {more}")
 }
 
-fn json(plan: &Plan, with: &Report, without: &Report) -> String {
+fn json(pair: &Pair, with: &Report, without: &Report) -> String {
+    let plan = &pair.plans[0];
     let round = |x: f64| (x * 1e4).round() / 1e4;
     serde_json::json!({
         "mode": options::name(plan.mode),
         "viewers": plan.viewers,
+        "scenario": pair.scenario.name(),
         "saved": round(with.saved()),
+        "saved_bytes": with.handed_bytes.saturating_sub(with.origin_bytes),
         "stall_ratio": round(ratio(with.stall_s_per_hour(), without.stall_s_per_hour())),
         "startup_ratio": round(ratio(with.startup_mean_s(), without.startup_mean_s())),
         "copies_per_segment": round(with.copies_per_segment(plan.segment_bytes)),
         "availability_p50_s": round(with.availability_s(50)),
         "availability_p99_s": round(with.availability_s(99)),
         "upload_gini": round(with.upload_gini()),
-        "wrong_bytes": 0,
         "stall_s_per_viewer_hour": round(with.stall_s_per_hour()),
         "stall_s_per_viewer_hour_alone": round(without.stall_s_per_hour()),
         "stalls_per_viewer_hour": round(with.stalls_per_hour()),
         "stalls_per_viewer_hour_alone": round(without.stalls_per_hour()),
-        "fetches_per_segment": round(with.origin_fetches as f64 / with.published.max(1) as f64),
+        "startup_s": round(with.startup_mean_s()),
+        "startup_s_alone": round(without.startup_mean_s()),
+        "fetches_per_segment": round(with.fetches_per_segment()),
+        "check_bytes": with.check_bytes,
+        "checks_per_segment": round(with.checks_per_segment()),
+        "wrong_segments": with.wrong_segments,
+        "wrong_bytes": with.wrong_bytes,
+        "banned": with.banned,
+        "wrongly_banned": with.wrongly_banned,
+        "segments_until_banned": round(with.until_banned_mean()),
+        "segments_until_banned_max": with.until_banned.iter().max(),
+        "never_banned": with.undetected.len(),
+        "never_banned_segments_max": with.undetected.iter().max(),
         "failures": with.failures,
     })
     .to_string()

@@ -1,6 +1,12 @@
 //! What the command line asks for.
 
-use crate::world::plan::{Mode, Plan};
+use crate::world::Lies;
+use crate::world::plan::{Mode, Plan, S};
+
+/// Share of the viewers that lie, where any do.
+const LIARS: f64 = 0.1;
+/// Share of the viewers that give nothing, where any do.
+const LEECHERS: f64 = 0.5;
 
 /// The options.
 pub struct Options {
@@ -8,10 +14,43 @@ pub struct Options {
     pub modes: Vec<Mode>,
     pub seed: u64,
     pub is_json: bool,
-    leechers: f64,
+    scenarios: Vec<Scenario>,
+    leechers: Option<f64>,
     is_poor: bool,
     mutes: f64,
     measured_s: Option<u64>,
+}
+
+/// Who the viewers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Everybody gives what they can.
+    Usual,
+    /// Half of them give nothing.
+    Leeches,
+    /// Half of them give nothing, on lines so poor that all uplinks together carry 0.94 of what
+    /// all watch.
+    Thin,
+    /// A tenth of them lie, each in its own way.
+    Lying { lies: Lies, is_listed: bool },
+}
+
+/// The scenarios and what they are called.
+const SCENARIOS: [(&str, Scenario); 8] = [
+    ("usual", Scenario::Usual),
+    ("leeches", Scenario::Leeches),
+    ("thin", Scenario::Thin),
+    ("polluters", Scenario::Lying { lies: Lies::Alone, is_listed: false }),
+    ("colluders", Scenario::Lying { lies: Lies::Together, is_listed: false }),
+    ("flippers", Scenario::Lying { lies: Lies::Flips, is_listed: false }),
+    ("quiet-flippers", Scenario::Lying { lies: Lies::QuietFlips, is_listed: false }),
+    ("listed-flippers", Scenario::Lying { lies: Lies::QuietFlips, is_listed: true }),
+];
+
+/// One run with peers, and the same without.
+pub struct Pair {
+    pub scenario: Scenario,
+    pub plans: [Plan; 2],
 }
 
 impl Options {
@@ -22,7 +61,8 @@ impl Options {
             modes: vec![Mode::Live, Mode::Vod],
             seed: 1,
             is_json: false,
-            leechers: 0.0,
+            scenarios: vec![Scenario::Usual],
+            leechers: None,
             is_poor: false,
             mutes: 0.0,
             measured_s: None,
@@ -36,13 +76,17 @@ impl Options {
                 "--json" => options.is_json = true,
                 "--poor" => options.is_poor = true,
                 "--seed" => options.seed = number(&value()?)?,
-                "--leechers" => options.leechers = number(&value()?)?,
+                "--leechers" => options.leechers = Some(number(&value()?)?),
                 "--mutes" => options.mutes = number(&value()?)?,
                 "--seconds" => options.measured_s = Some(number(&value()?)?),
                 "--viewers" => {
                     options.viewers = value()?.split(',').map(number).collect::<Result<_, _>>()?;
                 }
                 "--mode" => options.modes = modes(&value()?)?,
+                "--scenario" => {
+                    options.scenarios =
+                        value()?.split(',').map(scenario).collect::<Result<_, _>>()?;
+                }
                 _ => return Err(format!("unknown option {argument}")),
             }
         }
@@ -52,23 +96,41 @@ impl Options {
         Ok(options)
     }
 
-    /// What to run: each with peers, and then without.
-    pub fn plans(&self) -> Vec<Plan> {
-        let mut plans = Vec::new();
-        for mode in &self.modes {
-            for viewers in &self.viewers {
-                let mut plan = Plan::new(*mode, *viewers, self.seed);
-                plan.leechers = self.leechers;
-                plan.is_poor = self.is_poor;
-                plan.mutes = self.mutes;
-                if let Some(seconds) = self.measured_s {
-                    plan.measured_us = seconds * crate::world::plan::S;
+    /// What to run.
+    pub fn pairs(&self) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        for scenario in &self.scenarios {
+            for mode in &self.modes {
+                for viewers in &self.viewers {
+                    let plan = self.plan(*scenario, *mode, *viewers);
+                    let plans = [plan, Plan { has_peers: false, ..plan }];
+                    pairs.push(Pair { scenario: *scenario, plans });
                 }
-                plans.push(plan);
-                plans.push(Plan { has_peers: false, ..plan });
             }
         }
-        plans
+        pairs
+    }
+
+    fn plan(&self, scenario: Scenario, mode: Mode, viewers: usize) -> Plan {
+        let mut plan = Plan::new(mode, viewers, self.seed);
+        plan.is_poor = self.is_poor || scenario == Scenario::Thin;
+        plan.mutes = self.mutes;
+        if matches!(scenario, Scenario::Leeches | Scenario::Thin) {
+            plan.leechers = LEECHERS;
+        }
+        if let Scenario::Lying { lies, is_listed } = scenario {
+            (plan.liars, plan.lies, plan.is_listed) = (LIARS, lies, is_listed);
+        }
+        plan.leechers = self.leechers.unwrap_or(plan.leechers);
+        plan.measured_us = self.measured_s.map_or(plan.measured_us, |seconds| seconds * S);
+        plan
+    }
+}
+
+impl Scenario {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        SCENARIOS.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -78,6 +140,14 @@ pub fn name(mode: Mode) -> &'static str {
         Mode::Live => "live",
         Mode::Vod => "vod",
     }
+}
+
+fn scenario(text: &str) -> Result<Scenario, String> {
+    let known = SCENARIOS.iter().find(|(name, _)| *name == text);
+    known.map(|(_, scenario)| *scenario).ok_or_else(|| {
+        let names: Vec<_> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+        format!("{text} is none of {}", names.join(", "))
+    })
 }
 
 fn modes(text: &str) -> Result<Vec<Mode>, String> {

@@ -42,6 +42,8 @@ pub fn recognise(url: &Url) -> Option<Result<Link, NotPlayable>> {
     instance.set_path("/");
     instance.set_query(None);
     instance.set_fragment(None);
+    // A URL with a host can do without them.
+    let _ = instance.set_username("").and_then(|()| instance.set_password(None));
     Some(Ok(Link { instance, id: id.to_owned(), is_embedded }))
 }
 
@@ -117,6 +119,8 @@ mod tests {
             assert_eq!(link.live().as_str(), format!("https://tube.test/api/v1/videos/live/{id}"));
             assert_eq!(link.host(), "tube.test");
         }
+        let with_user = link("https://user:s3cret@tube.test/w/abc").unwrap().unwrap();
+        assert_eq!(with_user.video().as_str(), "https://tube.test/api/v1/videos/abc");
         let on_a_port = link("http://127.0.0.1:9000/w/abc").unwrap().unwrap();
         assert_eq!(on_a_port.host(), "127.0.0.1:9000");
         assert_eq!(on_a_port.instance().as_str(), "http://127.0.0.1:9000/");

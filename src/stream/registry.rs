@@ -226,17 +226,6 @@ impl Registry {
         Some(latest.timeline.clone())
     }
 
-    /// The stream that the playlist at a URL is read for.
-    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
-        let inner = self.lock();
-        let is_it = |stream: &&Stream| {
-            stream.credentials == credentials
-                && stream.playlist == *playlist
-                && !stream.handle.is_ended()
-        };
-        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
-    }
-
     /// Every stream that has not ended.
     pub fn streams(&self) -> Vec<StreamHandle> {
         let inner = self.lock();
@@ -354,25 +343,24 @@ impl Stream {
 fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Stream {
     let shares = meets_after.is_some();
     let Arrival { credentials, may_share, known, playlist, timeline } = new;
-    let identity = &known.identity;
     let profile = Arc::new(Profile {
-        id: name(credentials, identity, &timeline),
+        id: name(credentials, &known.identity, &timeline),
         url: crate::redact::url(&playlist),
-        rendition: identity.label.clone(),
-        info_hash: identity.info_hash,
+        rendition: known.identity.label.clone(),
+        info_hash: known.identity.info_hash,
         is_live: AtomicBool::new(!timeline.is_ended),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_shared: shares,
         is_seeded: AtomicBool::new(false),
         is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
         counters: Arc::default(),
     });
     tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-    let retire = CancellationToken::new();
-    let (rule, retiring) = (known.rule.clone(), retire.clone());
-    let life =
-        Life { commands: inbox, playlist: playlist.clone(), rule, meets_after, retire: retiring };
+    let (rule, retire) = (known.rule.clone(), CancellationToken::new());
+    let (read_from, retiring) = (playlist.clone(), retire.clone());
+    let life = Life { commands: inbox, playlist: read_from, rule, meets_after, retire: retiring };
     let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
     parts.tasks.spawn(actor.run(inbox));
     let handle = StreamHandle {

@@ -2,9 +2,9 @@
 
 mod world;
 
-use world::World;
 use world::plan::{Mode, Plan, S};
 use world::report::{Report, ratio};
+use world::{Lies, World};
 
 /// Twenty viewers of a live stream that come and go.
 fn live() -> Plan {
@@ -51,6 +51,7 @@ fn a_live_stream_is_shared_without_stalls() {
     let report = assert_no_worse(live());
     assert!(report.saved() >= 0.7, "{}", report.saved());
     assert!(report.copies_per_segment(live().segment_bytes) < 6.0);
+    assert!(report.fetches_per_segment() < 8.0 && report.checks_per_segment() < 1.5);
     assert!(report.availability_s(50) < 16.0);
     assert!(report.startup_mean_s() < 2.0);
     assert!((0.0..1.0).contains(&report.upload_gini()));
@@ -81,4 +82,34 @@ fn the_same_seed_gives_the_same_run() {
     let print = |plan| format!("{:?}", run(plan));
     assert_eq!(print(live()), print(live()));
     assert_ne!(print(live()), print(Plan { seed: 2, ..live() }));
+}
+
+/// A tenth of thirty viewers lies.
+fn lying(lies: Lies) -> Plan {
+    Plan { viewers: 30, liars: 0.1, lies, measured_us: 60 * S, ..Plan::new(Mode::Live, 30, 1) }
+}
+
+#[test]
+fn who_sends_other_segments_is_banned_and_none_reaches_a_player() {
+    for lies in [Lies::Alone, Lies::Together] {
+        let report = run(lying(lies));
+        assert_eq!((report.wrong_segments, report.wrongly_banned), (0, 0), "{lies:?}");
+        assert!(!report.until_banned.is_empty() && report.saved() > 0.5, "{lies:?}");
+    }
+}
+
+#[test]
+fn who_changes_a_byte_is_banned_after_a_while_or_at_once_where_the_publisher_lists_hashes() {
+    for lies in [Lies::Flips, Lies::QuietFlips] {
+        assert!(run(lying(lies)).until_banned_mean() >= 1.0, "{lies:?}");
+        let listed = run(Plan { is_listed: true, ..lying(lies) });
+        assert_eq!((listed.wrong_segments, listed.wrongly_banned), (0, 0), "{lies:?}");
+        assert!(!listed.until_banned.is_empty(), "{lies:?}");
+    }
+}
+
+#[test]
+fn of_liars_the_same_seed_makes_the_same_run() {
+    let print = || format!("{:?}", run(lying(Lies::Flips)));
+    assert_eq!(print(), print());
 }

@@ -1,20 +1,16 @@
 //! The end of a daemon, and what it keeps to itself.
 
+use super::signalling::Recorder;
 use super::test_peer::{Said, TestPeer, Waiting};
 use super::world::{Film, Player, Tracker, config, finish, read, until};
 use crate::ask;
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use hlswarm::daemon::Daemon;
 use hlswarm::origin::Wanted;
 use hlswarm::playlist::identity::g2_direct;
 use hlswarm::swarm::wire::{Message, SEGMENT_BYTES_MAX};
-use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message as Frame;
 
 #[tokio::test]
 async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_it() {
@@ -116,49 +112,5 @@ async fn ask(peer: &mut TestPeer, segment: u64, request: u64, from: u64) -> Opti
             Said::Message(Message::Announcement { .. }) => {}
             Said::Message(other) => panic!("{other:?}"),
         }
-    }
-}
-
-/// A tracker that answers nothing and remembers what it hears.
-struct Recorder {
-    url: String,
-    heard: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
-
-impl Recorder {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let into = heard.clone();
-        let task = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            while let Some(Ok(frame)) = socket.next().await {
-                match frame {
-                    Frame::Text(text) => into.lock().unwrap().push(text.to_string()),
-                    Frame::Close(_) => break,
-                    _ => {}
-                }
-            }
-            let _closed = socket.close(None).await;
-        });
-        Self { url, heard, task }
-    }
-
-    fn url(&self) -> String {
-        self.url.clone()
-    }
-
-    /// The messages with a text in them.
-    fn heard(&self, text: &str) -> Vec<String> {
-        self.heard.lock().unwrap().iter().filter(|heard| heard.contains(text)).cloned().collect()
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

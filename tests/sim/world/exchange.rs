@@ -62,7 +62,7 @@ impl World {
         let fetch = self.random.next();
         let size = end.unwrap_or(self.plan.segment_bytes) - from;
         let viewer = &mut self.viewers[place];
-        viewer.fetches.insert(segment, Fetch { fetch, size, flow: None });
+        viewer.fetches.insert(segment, Fetch { fetch, at: from, size, flow: None });
         let rtt_us = viewer.line.map_or(0, |line| line.rtt_us);
         let generation = viewer.generation;
         if self.is_measured(self.now_us) {
@@ -130,11 +130,17 @@ impl World {
 
     fn origin_sent(&mut self, place: usize, segment: SegmentId, len: u64, is_last: bool) {
         if len > 0 {
+            let viewer = &mut self.viewers[place];
+            if let Some(fetch) = viewer.fetches.get_mut(&segment) {
+                let arriving = viewer.arriving.entry(segment).or_default();
+                arriving.here.add(fetch.at..fetch.at + len);
+                fetch.at += len;
+            }
             let total = Some(self.plan.segment_bytes);
             self.input(place, Input::Fetched { segment, len, total });
         }
         if is_last && self.viewers[place].fetches.remove(&segment).is_some() {
-            self.complete(place, segment);
+            self.verify(place, segment);
         }
     }
 
@@ -148,10 +154,14 @@ impl World {
             let swarm = self.viewers[place].swarm.as_ref();
             let expected = swarm.and_then(|s| s.expecting(peer)).filter(|e| len <= e.remaining);
             if let Some(expected) = expected.filter(|_| len > 0) {
+                let (segment, from) = (expected.segment, expected.offset);
+                if !self.viewers[place].holds(segment) {
+                    self.came(place, conn, segment, from..from + len);
+                }
                 self.input(place, Input::Received { peer, len });
-                if !self.viewers[place].holds(expected.segment) {
-                    let end = expected.offset + len;
-                    self.came(place, expected.segment, expected.offset, end);
+                self.pass_on(place, segment);
+                if self.is_liar(place) {
+                    self.input(place, Input::Proved { segment, from, end: from + len });
                 }
             }
             if is_last {
@@ -222,7 +232,10 @@ impl World {
         let end = self.end_of(conn, place);
         (0..2).for_each(|end| self.end_serve(conn, end));
         self.conns[conn].is_open[end] = false;
-        self.viewers[place].conns.remove(&conn);
+        let viewer = &mut self.viewers[place];
+        viewer.conns.remove(&conn);
+        viewer.lists.forget(peer);
+        viewer.trust.forget(peer);
         let at_us = self.now_us + self.conns[conn].one_way_us;
         self.queue.push(at_us, Event::Gone { conn, end: 1 - end });
     }
@@ -232,7 +245,10 @@ impl World {
         if !self.is_there(place, generation) {
             return;
         }
-        self.viewers[place].conns.remove(&conn);
+        let viewer = &mut self.viewers[place];
+        viewer.conns.remove(&conn);
+        viewer.lists.forget(key(conn));
+        viewer.trust.forget(key(conn));
         if std::mem::take(&mut self.conns[conn].is_open[end]) {
             self.input(place, Input::Disconnected { peer: key(conn) });
         }

@@ -4,7 +4,9 @@
 //! The world only passes on what happens. Driven by the tests beside it and by the offload bench.
 
 mod checks;
+mod content;
 mod exchange;
+mod liars;
 mod network;
 pub mod plan;
 mod queue;
@@ -18,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::wire::Message;
-use hlswarm::swarm::{Input, Output, Reason};
+use hlswarm::swarm::{DropReason, Input, Output, Reason};
 
 use exchange::{Conn, Load, Serve};
+pub use liars::Lies;
 use network::Network;
 use plan::Plan;
 use queue::{Event, Queue};
@@ -40,6 +43,8 @@ pub struct World {
     loads: Vec<Load>,
     queue: Queue,
     random: Random,
+    /// What is compared with the origin's bytes.
+    chance: Random,
     /// The swarms want an instant; which one does not matter.
     start: Instant,
     now_us: u64,
@@ -57,6 +62,7 @@ impl World {
             loads: Vec::new(),
             queue: Queue::default(),
             random: Random::of(&[plan.seed, 3]),
+            chance: Random::of(&[plan.seed, 6]),
             start: Instant::now(),
             now_us: 0,
             report: Report { given: vec![0; plan.viewers], ..Report::default() },
@@ -111,11 +117,17 @@ impl World {
             {
                 self.origin_answers(place, segment, fetch);
             }
-            Event::Checked { place, generation, segment } if self.is_there(place, generation) => {
-                self.checked(place, segment);
+            Event::Checked { place, generation, segment, number }
+                if self.is_there(place, generation) =>
+            {
+                self.checked(place, segment, number);
+            }
+            Event::Seen { place, generation, glimpse } if self.is_there(place, generation) => {
+                self.seen(place, &glimpse);
             }
             Event::Leave { .. }
             | Event::Checked { .. }
+            | Event::Seen { .. }
             | Event::Wake { .. }
             | Event::Reload { .. }
             | Event::Want { .. }
@@ -123,11 +135,7 @@ impl World {
             | Event::Announce { .. }
             | Event::OriginAnswers { .. } => {}
             Event::Connect(conn) => self.connect(conn),
-            Event::Heard { conn, end, message } => {
-                if let Some(place) = self.open_end(conn, end) {
-                    self.heard(place, conn, message);
-                }
-            }
+            Event::Heard { conn, end, message } => self.heard(conn, end, message),
             Event::Gone { conn, end } => self.gone(conn, end),
             Event::ServeBegins { conn, end, request } => self.serve_begins(conn, end, request),
             Event::Look(look) => {
@@ -139,11 +147,15 @@ impl World {
         self.collect_looks();
     }
 
-    fn heard(&mut self, place: usize, conn: usize, message: Message) {
-        if let Message::Blocks { segment, .. } = message {
-            self.list_came(place, SegmentId(segment));
-        } else {
-            self.input(place, Input::Heard { peer: PeerKey(conn as u32), message });
+    fn heard(&mut self, conn: usize, end: usize, message: Message) {
+        let Some(place) = self.open_end(conn, end) else { return };
+        match message {
+            Message::Blocks { segment, .. } => self.heard_blocks(conn, end, SegmentId(segment)),
+            Message::Hash { segment, sha256, .. } => {
+                let by = self.conns[conn].places[1 - end];
+                self.claimed(place, by, SegmentId(segment), sha256);
+            }
+            message => self.input(place, Input::Heard { peer: PeerKey(conn as u32), message }),
         }
     }
 
@@ -206,16 +218,21 @@ impl World {
             }
             Output::StopServe { peer, request } => self.stop_serve(place, peer, request),
             Output::Verify { segment } => self.verify(place, segment),
-            Output::Drop { peer, .. } => self.close(place, peer),
+            Output::Drop { peer, reason } => {
+                self.close(place, peer);
+                if reason == DropReason::Polluted {
+                    self.ban(place, peer);
+                }
+            }
             Output::Fail { .. } => self.report.failures += 1,
-            Output::Discard { .. } => {}
+            Output::Discard { segment } => self.discard(place, segment),
         }
     }
 
     /// The segment is whole: kept, and handed to the player if it waits for it.
     fn complete(&mut self, place: usize, segment: SegmentId) {
         self.say_owed(place, segment);
-        self.viewers[place].checks.remove(&segment);
+        let is_from_origin = self.take_proved(place, segment);
         let evicted = self.viewers[place].keep(segment, self.plan.cache_segments());
         if let Some(published_us) = self.plan.published_us(segment.0)
             && self.is_measured(published_us)
@@ -224,7 +241,9 @@ impl World {
             self.report.waits_us.push(self.now_us - published_us);
         }
         self.input(place, Input::Completed { segment, size: self.plan.segment_bytes });
+        self.say_hash(place, segment, is_from_origin);
         for segment in evicted {
+            self.viewers[place].wrong.remove(&segment);
             self.input(place, Input::Evicted { segment });
         }
         self.hand(place, segment);

@@ -3,6 +3,7 @@
 //! Everything a viewer is (its line, its stay, its bad moments) is drawn here from the seed and its
 //! place alone, so that the same viewers can be watched with peers and without.
 
+use super::liars::Lies;
 use super::random::Random;
 
 /// Microseconds: the unit of all times in the simulated world.
@@ -82,6 +83,11 @@ pub struct Plan {
     pub is_poor: bool,
     /// Share of the viewers that promise and send nothing.
     pub mutes: f64,
+    /// Share of the viewers that lie, and how.
+    pub liars: f64,
+    pub lies: Lies,
+    /// Whether the publisher says what every segment is.
+    pub is_listed: bool,
 }
 
 /// A viewer's line and habits.
@@ -97,6 +103,7 @@ pub struct Line {
     pub is_hard: bool,
     pub gives: bool,
     pub is_mute: bool,
+    pub is_liar: bool,
     pub stay_us: u64,
 }
 
@@ -109,6 +116,7 @@ const LOOPBACK: Line = Line {
     is_hard: false,
     gives: true,
     is_mute: false,
+    is_liar: false,
     stay_us: u64::MAX / 2,
 };
 
@@ -141,6 +149,9 @@ impl Plan {
             leechers: 0.0,
             is_poor: false,
             mutes: 0.0,
+            liars: 0.0,
+            lies: Lies::Alone,
+            is_listed: false,
         }
     }
 
@@ -233,6 +244,7 @@ impl Plan {
             gives: random.share() >= self.leechers,
             is_mute: random.share() < self.mutes,
             stay_us: (-STAY_MEAN_S * (1.0 - random.share()).ln() * S as f64) as u64 + S,
+            is_liar: random.share() < self.liars,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use hlswarm::ids::SegmentId;
 use hlswarm::swarm::wire::Message;
+use hlswarm::verify::blocks::Glimpse;
 
 use super::network::Look;
 
@@ -54,6 +55,13 @@ pub enum Event {
         place: usize,
         generation: u32,
         segment: SegmentId,
+        number: u64,
+    },
+    /// The origin sent a slice that shows which list of blocks is right.
+    Seen {
+        place: usize,
+        generation: u32,
+        glimpse: Glimpse,
     },
     /// A connection comes about.
     Connect(usize),

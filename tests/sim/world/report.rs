@@ -8,6 +8,8 @@ pub struct Report {
     pub origin_bytes: u64,
     /// Of these, what was fetched to compare it with what peers sent.
     pub check_bytes: u64,
+    /// Requests for that.
+    pub checks: u64,
     pub peer_bytes: u64,
     pub origin_fetches: u64,
     pub published: u64,
@@ -15,6 +17,15 @@ pub struct Report {
     pub stalled_us: u64,
     pub watched_us: u64,
     pub failures: u64,
+    /// What players were handed that is not the origin's.
+    pub wrong_segments: u64,
+    pub wrong_bytes: u64,
+    /// Connections whose other end was found out, and those whose other end was honest.
+    pub banned: u64,
+    pub wrongly_banned: u64,
+    /// Made-up segments that a liar sent to one viewer: until it was banned there, or never.
+    pub until_banned: Vec<u64>,
+    pub undetected: Vec<u64>,
     pub startups_us: Vec<u64>,
     /// From publication to being held, of every viewer.
     pub waits_us: Vec<u64>,
@@ -62,6 +73,22 @@ impl Report {
         let weighted: f64 =
             given.iter().enumerate().map(|(at, bytes)| (at + 1) as f64 * *bytes as f64).sum();
         if total == 0 { 0.0 } else { 2.0 * weighted / (n * total as f64) - (n + 1.0) / n }
+    }
+
+    /// How often the origin was asked for a segment, or for what was missing of it.
+    pub fn fetches_per_segment(&self) -> f64 {
+        self.origin_fetches as f64 / self.published.max(1) as f64
+    }
+
+    /// How often something of a segment was compared for one viewer.
+    pub fn checks_per_segment(&self) -> f64 {
+        self.checks as f64 / self.handed.max(1) as f64
+    }
+
+    /// Made-up segments that one viewer was sent until it banned the liar, on average.
+    pub fn until_banned_mean(&self) -> f64 {
+        let sum: u64 = self.until_banned.iter().sum();
+        sum as f64 / self.until_banned.len().max(1) as f64
     }
 
     fn hours(&self) -> f64 {

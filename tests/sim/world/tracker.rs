@@ -50,7 +50,8 @@ impl World {
         let is_crowded = a.conns.len() >= SOUGHT_MAX || b.conns.len() >= ACCEPTED_MAX;
         let is_far = self.plan.place == Place::World;
         let hard = usize::from(here.is_hard) + usize::from(there.is_hard);
-        if is_known || is_crowded || (is_far && self.random.share() >= SUCCESS[hard]) {
+        let is_over = is_known || is_crowded || self.is_banned(from, to);
+        if is_over || (is_far && self.random.share() >= SUCCESS[hard]) {
             return;
         }
         let rtt_us = here.rtt_us + there.rtt_us;

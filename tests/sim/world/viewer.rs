@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hlswarm::http::delay::Delays;
 use hlswarm::ids::{PeerId, PeerKey, SegmentId};
 use hlswarm::swarm::Swarm;
+use hlswarm::verify::agreement::Agreement;
+use hlswarm::verify::blocks::BlockLists;
+use hlswarm::verify::trust::Trust;
 
-use super::checks::Check;
+use super::checks::Arriving;
+use super::content::Content;
 use super::network::FlowId;
 use super::plan::Line;
 
@@ -25,8 +29,17 @@ pub struct Viewer {
     pub fetches: BTreeMap<SegmentId, Fetch>,
     /// How far behind the edge its player is kept.
     pub delays: Option<Delays>,
-    /// Segments of which something is compared with the origin's bytes.
-    pub checks: BTreeMap<SegmentId, Check>,
+    /// What has come of segments that are not held yet.
+    pub arriving: BTreeMap<SegmentId, Arriving>,
+    /// Of held segments what is not the origin's; nobody in the world knows.
+    pub wrong: BTreeMap<SegmentId, Content>,
+    pub lists: BlockLists,
+    pub trust: Trust,
+    pub agreement: Agreement,
+    /// The places and numbers of those who were found out.
+    pub banned: BTreeSet<(usize, u32)>,
+    /// Of which segments each liar sent something made up.
+    pub lied: BTreeMap<PeerKey, BTreeSet<SegmentId>>,
     held: BTreeSet<SegmentId>,
     /// The held segments, oldest first.
     order: VecDeque<SegmentId>,
@@ -39,6 +52,8 @@ pub struct Viewer {
 pub struct Fetch {
     /// Its number.
     pub fetch: u64,
+    /// Where the next byte belongs.
+    pub at: u64,
     pub size: u64,
     pub flow: Option<FlowId>,
 }

@@ -103,6 +103,7 @@ impl World {
 
     /// Counts what a viewer watched while it was measured, and a stall that has not ended.
     pub(super) fn settle_account(&mut self, place: usize) {
+        self.count_undetected(place);
         let (from, _) = self.plan.measured();
         let viewer = &self.viewers[place];
         self.report.watched_us += self.now_us.saturating_sub(viewer.arrived_us.max(from));
@@ -208,6 +209,7 @@ impl World {
         player.dry_us = Some(dry_us);
         let is_over = !self.plan.is_live() && player.next == self.plan.film_segments;
         let generation = viewer.generation;
+        self.count_wrong(place, segment);
         self.input(place, Input::Handed { segment, player: PLAYER });
         if is_over {
             self.queue.push(dry_us, Event::Leave { place, generation });
