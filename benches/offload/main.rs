@@ -74,7 +74,8 @@ fn reports(plans: &[Plan]) -> Vec<Report> {
 
 fn heading() -> String {
     "mode  viewers  scenario         saved %  stall s/h (without)  start-up s (without)  copies  \
-     fetches  p50 s  p99 s  gini  checks  wrong segments  banned (wrongly, after, at most)  never (after)"
+     fetches  p50 s  p99 s  gini  checks  wrong segments  \
+     banned (wrongly, after, at most)  never (after)"
         .to_owned()
 }
 

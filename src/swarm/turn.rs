@@ -20,8 +20,10 @@ impl Ask<'_> {
     /// heard to have any of it, later when what there is of it does not become whole.
     pub(super) fn turn_at(&self) -> Option<Instant> {
         let s = self.situation;
+        if !s.is_live || self.is_whole_around() {
+            return None;
+        }
         let patience = match self.nearest() {
-            _ if !s.is_live || self.is_whole_around() => return None,
             Some(_) => s.config.rescue_after,
             None => Duration::ZERO,
         };

@@ -68,7 +68,7 @@ impl World {
             report: Report { given: vec![0; plan.viewers], ..Report::default() },
         };
         for place in 0..plan.viewers {
-            world.queue.push(plan.arrival_us(place), Event::Arrive(place));
+            world.queue.push(plan.arrival(place).0, Event::Arrive(place));
         }
         world
     }
@@ -87,7 +87,7 @@ impl World {
         for place in self.present.clone() {
             self.settle_account(place);
         }
-        self.report.published = self.published_while_measured();
+        self.report.published = self.plan.segments_measured();
         self.report
     }
 

@@ -13,8 +13,18 @@ pub const S: u64 = 1_000 * MS;
 const STAY_MEAN_S: f64 = 600.0;
 /// Viewers of a live stream arrive within this time.
 const ARRIVALS_US: u64 = 60 * S;
-/// Seconds of a live stream before anything is measured.
+/// Time before anything is measured: of a live stream, and of the part of a film that is simulated.
 const WARM_UP_US: u64 = 110 * S;
+/// The same where there are so many that it must be short.
+const MANY: usize = 2_000;
+const WARM_UP_MANY_US: u64 = 75 * S;
+/// A film with so many viewers is not simulated from its first viewer to its last, but for a while
+/// just before its first viewers see its end. All are there then, the first of them without anybody
+/// ahead, and as many join in a minute as in any other: what the origin sends is what it sends on
+/// average.
+const PART_FROM: usize = 200;
+/// Those who came before that while arrive within this time, each where it would be by then.
+const GATHER_US: u64 = 30 * S;
 /// Share of viewers behind routers that hardly let anybody in.
 const HARD_SHARE: f64 = 0.1;
 /// Share of an uplink that is used.
@@ -116,8 +126,8 @@ impl Plan {
         let measured_s = match viewers {
             0..20 => 1350,
             20..200 => 500,
-            200..2000 => 250,
-            _ => 150,
+            200..MANY => 150,
+            _ => 60,
         };
         Self {
             mode,
@@ -164,26 +174,50 @@ impl Plan {
         self.mode == Mode::Live
     }
 
-    /// From when to when is measured: of a recording everything.
+    /// Whether all of a film is simulated, from its first viewer to its last.
+    fn is_whole_film(&self) -> bool {
+        self.mode == Mode::Vod && self.viewers < PART_FROM
+    }
+
+    fn warm_up_us(&self) -> u64 {
+        if self.viewers < MANY { WARM_UP_US } else { WARM_UP_MANY_US }
+    }
+
+    /// From when to when is measured: of a whole film everything.
     pub fn measured(&self) -> (u64, u64) {
-        match self.mode {
-            _ if self.place != Place::World => (0, self.measured_us),
-            Mode::Live => (WARM_UP_US, WARM_UP_US + self.measured_us),
-            Mode::Vod => (0, u64::MAX),
+        let from = self.warm_up_us();
+        match self.place {
+            Place::Machine { .. } => (0, self.measured_us),
+            Place::World if self.is_whole_film() => (0, u64::MAX),
+            Place::World => (from, from + self.measured_us),
         }
     }
 
-    /// When the first viewer in that place arrives.
-    pub fn arrival_us(&self, place: usize) -> u64 {
+    /// When the first viewer in that place arrives, and the first segment of a film it sees.
+    pub fn arrival(&self, place: usize) -> (u64, u64) {
         if let Place::Machine { apart_us } = self.place {
-            return apart_us * place as u64;
+            return (apart_us * place as u64, 0);
         }
-        let within = match self.mode {
-            Mode::Live => ARRIVALS_US,
-            Mode::Vod => self.film_segments * self.segment_us,
-        };
-        let mut random = Random::of(&[self.seed, 1, place as u64]);
-        (random.share() * within as f64) as u64
+        let share = Random::of(&[self.seed, 1, place as u64]).share();
+        let within = |us: u64| (share * us as f64) as u64;
+        if self.is_live() {
+            return (within(ARRIVALS_US), 0);
+        }
+        let film_us = self.film_segments * self.segment_us;
+        let (_, until) = self.measured();
+        let begin_us = film_us.saturating_sub(until);
+        match within(film_us).checked_sub(begin_us) {
+            Some(at_us) => (at_us, 0),
+            None => {
+                let at_us = within(GATHER_US);
+                (at_us, (begin_us + at_us - within(film_us)) / self.segment_us)
+            }
+        }
+    }
+
+    /// How many segments each viewer sees while it is measured.
+    pub fn segments_measured(&self) -> u64 {
+        if self.is_whole_film() { self.film_segments } else { self.measured_us / self.segment_us }
     }
 
     /// The line of the viewer that is the `generation`th in its place.

@@ -64,6 +64,7 @@ impl World {
         let config = Config { upload: line.gives, ..Config::default() };
         let swarm = Swarm::new(config, id, random.next(), self.now());
         self.viewers[place].take_place(swarm, id, line, self.now_us);
+        self.viewers[place].player.next = self.plan.arrival(place).1;
         self.present.push(place);
         self.network.set_line(self.now_us, place, line.down, line.up);
         let at = |wait_us| self.now_us + wait_us;
@@ -113,13 +114,6 @@ impl World {
         {
             self.report.stalls += 1;
             self.report.stalled_us += self.now_us - dry_us;
-        }
-    }
-
-    pub(super) fn published_while_measured(&self) -> u64 {
-        match self.plan.mode {
-            Mode::Live => self.plan.measured_us / self.plan.segment_us,
-            Mode::Vod => self.plan.film_segments,
         }
     }
 
