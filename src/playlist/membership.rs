@@ -29,6 +29,20 @@ pub enum Generation {
     G3,
 }
 
+impl Generation {
+    /// Every one, oldest first.
+    pub const ALL: [Self; 3] = [Self::G1, Self::G2, Self::G3];
+
+    /// Its name: `G1` to `G3`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::G1 => "G1",
+            Self::G2 => "G2",
+            Self::G3 => "G3",
+        }
+    }
+}
+
 /// A swarm of one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Swarm {
