@@ -25,11 +25,11 @@ use crate::http::steering::Steerings;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
+use crate::playlist::rules::Rules;
 use crate::redact;
 use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
-use crate::stream::{Budget, Pace, Parts, Registry, VerifyConfig};
+use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
-use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
 /// How long players may finish what they are reading when the daemon ends.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -177,8 +177,9 @@ fn front(
         ..OriginConfig::default()
     })?
     .avoiding(local);
-    let trackers = trackers(&config.p2p, me, tasks, sharing)?;
-    let registry = Registry::new(Arc::new(Parts {
+    let trackers = Arc::new(trackers(&config.p2p, me, tasks, sharing)?);
+    let rules = Rules::new(config.p2p.generations.clone(), config.p2p.stream.0.clone());
+    let parts = Arc::new(Parts {
         me,
         cache: cache.clone(),
         budget: Arc::new(Budget::new(
@@ -197,7 +198,8 @@ fn front(
         meter: meter.clone(),
         tasks: tasks.clone(),
         cancel: sharing.clone(),
-    }));
+    });
+    let registry = Registry::new(parts, rules);
     let status = Status {
         me,
         began: Instant::now(),
@@ -242,35 +244,28 @@ fn core_config(config: &Config) -> swarm::Config {
         ..defaults
     }
 }
+
 fn trackers(
     config: &P2pConfig,
     me: PeerId,
     tasks: &TaskTracker,
     sharing: &CancellationToken,
-) -> Result<Vec<TrackerSession>, StartError> {
-    if !config.enabled {
-        return Ok(Vec::new());
-    }
-    let mut sessions = Vec::new();
-    for text in &config.trackers {
-        let url =
-            tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })?;
-        let session = SessionConfig {
-            url: url.into(),
-            peer_id: me,
-            origin_header: None,
-            timings: Timings::default(),
-        };
-        sessions.push(TrackerSession::spawn(session, tasks, sharing.child_token()));
-    }
-    Ok(sessions)
+) -> Result<Trackers, StartError> {
+    let address = |text: &String| {
+        tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })
+    };
+    let urls = config.trackers.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    let configured = config.enabled.then_some(&urls[..]);
+    Ok(Trackers::new(me, configured, tasks, sharing.clone()))
 }
 
 fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connector>> {
-    if !config.enabled || config.trackers.is_empty() {
+    if !config.enabled {
         return None;
     }
-    let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker));
+    let of_rules = config.stream.0.iter().flat_map(|rule| rule.stream.trackers.iter().flatten());
+    let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker))
+        || of_rules.into_iter().any(|tracker| is_loopback(tracker.as_str()));
     let is_bound_to_loopback = config.bind.iter().any(IpAddr::is_loopback);
     Some(Arc::new(WebRtcConnector::new(RtcConfig {
         bind: config.bind.clone(),

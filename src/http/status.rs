@@ -15,8 +15,9 @@ use super::body::{self, Body};
 use crate::cache::Cache;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter};
+use crate::playlist::membership::Swarm;
 use crate::redact;
-use crate::stream::{Figures, StreamHandle};
+use crate::stream::{Figures, StreamHandle, Trackers};
 use crate::tracker::session::{TrackerSession, TrackerState};
 
 /// What statistics are made of.
@@ -32,7 +33,7 @@ pub struct Status {
     /// The cache.
     pub cache: Arc<Cache>,
     /// The trackers.
-    pub trackers: Vec<TrackerSession>,
+    pub trackers: Arc<Trackers>,
     /// Whether the daemon is about to end.
     pub is_draining: AtomicBool,
 }
@@ -123,7 +124,7 @@ async fn json_of(front: &Front) -> Value {
         "cache": status.cache.figures(),
         "streams": streams,
         "peers": peers,
-        "trackers": status.trackers.iter().map(tracker_json).collect::<Vec<_>>(),
+        "trackers": status.trackers.all().iter().map(tracker_json).collect::<Vec<_>>(),
     })
 }
 
@@ -135,6 +136,7 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "url": profile.url,
         "kind": if profile.is_live.load(Ordering::Relaxed) { "live" } else { "vod" },
         "rendition": profile.rendition,
+        "swarms": profile.swarms.iter().map(swarm_json).collect::<Vec<_>>(),
         "peers": figures.peers.len(),
         "segments_held": figures.segments_held,
         "origin_bytes": counters.origin_bytes,
@@ -146,6 +148,10 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "live_delay_s": profile.live_delay_ms.load(Ordering::Relaxed) as f64 / 1000.0,
         "active_players": profile.active_players.load(Ordering::Relaxed),
     })
+}
+
+fn swarm_json(swarm: &Swarm) -> Value {
+    json!({ "generation": swarm.generation.as_str(), "info_hash": swarm.info_hash.to_string() })
 }
 
 fn peers_json(stream: &StreamHandle, figures: &Figures) -> Vec<Value> {

@@ -63,7 +63,7 @@ pub struct Membership {
 }
 
 /// What the members of a swarm call segments: the distance from a first one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WireIds {
     base: u64,
 }

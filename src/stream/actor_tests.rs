@@ -9,7 +9,7 @@ use crate::playlist::{self, Definitions, Playlist};
 use crate::rtc::Connector;
 use crate::rtc::memory::MemoryNet;
 use crate::stream::roster::Meeting;
-use crate::stream::{Budget, Pace, VerifyConfig};
+use crate::stream::{Budget, Pace, Trackers, VerifyConfig};
 use crate::swarm::{self, DropReason};
 use crate::tracker::message::OfferId;
 use bytes::Bytes;
@@ -30,13 +30,14 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         panic!("not media")
     };
     let cache = Arc::new(Cache::new(1 << 20));
+    let (me, tasks) = (PeerId(*b"-HS0100-someone-else"), TaskTracker::new());
     let parts = Parts {
-        me: PeerId(*b"-HS0100-someone-else"),
+        me,
         cache: cache.clone(),
         budget: Arc::new(Budget::new(1 << 20, 1 << 20)),
         origin: Origin::new(&OriginConfig::default()).unwrap(),
         connector: None,
-        trackers: Vec::new(),
+        trackers: Arc::new(Trackers::new(me, None, &tasks, CancellationToken::new())),
         swarm: swarm::Config::default(),
         verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
@@ -44,7 +45,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         bans: Arc::default(),
         linger: Duration::from_secs(60),
         meter: Meter::of_daemon(Arc::<Counters>::default()),
-        tasks: TaskTracker::new(),
+        tasks,
         cancel: CancellationToken::new(),
     };
     let profile = Profile {
@@ -52,6 +53,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         url: url.to_string(),
         rendition: "main-0".to_owned(),
         info_hash: InfoHash([0; 20]),
+        swarms: Vec::new(),
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
@@ -60,7 +62,8 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
     let life = Life {
         commands: mpsc::channel(1).1,
         playlist: url.clone(),
-        meets_after: None,
+        hash_list: None,
+        joining: None,
         retire: Default::default(),
     };
     let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
@@ -107,7 +110,7 @@ async fn what_a_liar_sent_of_other_segments_is_thrown_away_unchecked() {
     let peer = PeerId([b'x'; 20]);
     let meeting = Meeting { offerer: peer, offer: OfferId([0; 20]) };
     let link = offer.pending.opened().await.unwrap();
-    actor.on_opened(Opened { peer, link, meeting });
+    actor.on_opened(Opened { peer, link, meeting, wire: Default::default() });
     let (liar, other) = (*actor.peers.keys().next().unwrap(), PeerKey(99));
     for (segment, sender) in [(1, liar), (2, liar), (3, other)] {
         let buffer = actor.arriving.buffer(SegmentId(segment));

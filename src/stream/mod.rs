@@ -14,6 +14,7 @@ mod claims;
 mod continuity;
 mod detour;
 mod download;
+mod entry;
 mod failure;
 mod link;
 mod manners;
@@ -24,10 +25,12 @@ mod passing;
 mod peers;
 mod places;
 mod registry;
+mod reports;
 mod roster;
 mod segments;
 mod shape;
 mod signalling;
+mod trackers;
 mod verifier;
 mod writer;
 
@@ -44,9 +47,9 @@ use crate::ids::{InfoHash, PeerId, PlayerId, SegmentId};
 use crate::metrics::{Counters, Meter};
 use crate::origin::{FetchRequest, Origin};
 use crate::playlist::Timeline;
+use crate::playlist::membership::Swarm;
 use crate::rtc::Connector;
 use crate::swarm;
-use crate::tracker::session::TrackerSession;
 
 pub use bans::Bans;
 pub use budget::Budget;
@@ -59,6 +62,7 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use trackers::Trackers;
 pub use verifier::VerifyConfig;
 
 /// Commands waiting for one stream's actor; players wait when it is full.
@@ -77,7 +81,7 @@ pub struct Parts {
     /// Makes connections to peers; `None` when sharing is off.
     pub connector: Option<Arc<dyn Connector>>,
     /// Where peers are met.
-    pub trackers: Vec<TrackerSession>,
+    pub trackers: Arc<Trackers>,
     /// How fast peers are served.
     pub pace: Arc<Pace>,
     /// How the core decides.
@@ -107,8 +111,10 @@ pub struct Profile {
     pub url: String,
     /// Which rendition, such as `main-0`.
     pub rendition: String,
-    /// The swarm it is in.
+    /// What the rendition is called here, whatever swarms it is in.
     pub info_hash: InfoHash,
+    /// The swarms it is in.
+    pub swarms: Vec<Swarm>,
     /// Whether the playlist still grows.
     pub is_live: AtomicBool,
     /// Players that asked for something lately.

@@ -246,7 +246,13 @@ mod tests {
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
-        let link = PeerLink::start(PeerKey(1), PeerId([0; 20]), ours.unwrap(), &context);
+        let link = PeerLink::start(
+            PeerKey(1),
+            PeerId([0; 20]),
+            Default::default(),
+            ours.unwrap(),
+            &context,
+        );
         link.serve(4, 1, Bytes::from(vec![1; 2 * MESSAGE_BYTES_MAX]), None);
         tokio::spawn(async move {
             // Keeps the link, and takes what it tells.

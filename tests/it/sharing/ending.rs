@@ -1,20 +1,17 @@
 //! The end of a daemon, and what it keeps to itself.
 
+use super::recorder::Recorder;
 use super::test_peer::{Said, TestPeer, Waiting};
 use super::world::{Film, Player, Tracker, config, finish, read, until};
 use crate::ask;
 use crate::origin::TestOrigin;
 use crate::resource::{Gate, Resource};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use hlswarm::daemon::Daemon;
 use hlswarm::origin::Wanted;
-use hlswarm::playlist::identity::g2_direct;
+use hlswarm::playlist::membership::direct;
+use hlswarm::playlist::rules::StreamRule;
 use hlswarm::swarm::wire::{Message, SEGMENT_BYTES_MAX};
-use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message as Frame;
 
 #[tokio::test]
 async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_it() {
@@ -32,7 +29,7 @@ async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_i
     let segment = player.timeline(&url).await.segments.remove(0);
     let mut answer = player.open(&segment.url, Wanted::Whole).await;
     let held = read(&mut answer, half).await;
-    until("an announce", async || !tracker.heard("\"offers\"").is_empty()).await;
+    until("every announce", async || tracker.heard("\"offers\"").len() == 3).await;
 
     let stopping = tokio::spawn(daemon.stop());
     let is_closed = async || ask::get(address, "/api/v1/health").await.status == 503;
@@ -41,10 +38,10 @@ async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_i
     let whole = finish(answer, held).await;
     assert!(!whole.is_cut && whole.body == film.segments[0]);
     stopping.await.unwrap();
-    let goodbyes = tracker.heard("\"stopped\"");
-    assert_eq!(goodbyes.len(), 1, "{goodbyes:?}");
-    let goodbye: serde_json::Value = serde_json::from_str(&goodbyes[0]).unwrap();
-    assert_eq!(goodbye["info_hash"], g2_direct(&url).info_hash.to_latin1());
+    let swarms = direct(&url, &url, &StreamRule::default()).swarms;
+    let mut joined: Vec<_> = swarms.iter().map(|swarm| swarm.info_hash.to_latin1()).collect();
+    joined.sort();
+    assert_eq!(tracker.swarms("\"stopped\""), joined);
 }
 
 #[tokio::test]
@@ -116,49 +113,5 @@ async fn ask(peer: &mut TestPeer, segment: u64, request: u64, from: u64) -> Opti
             Said::Message(Message::Announcement { .. }) => {}
             Said::Message(other) => panic!("{other:?}"),
         }
-    }
-}
-
-/// A tracker that answers nothing and remembers what it hears.
-struct Recorder {
-    url: String,
-    heard: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
-
-impl Recorder {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let into = heard.clone();
-        let task = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            while let Some(Ok(frame)) = socket.next().await {
-                match frame {
-                    Frame::Text(text) => into.lock().unwrap().push(text.to_string()),
-                    Frame::Close(_) => break,
-                    _ => {}
-                }
-            }
-            let _closed = socket.close(None).await;
-        });
-        Self { url, heard, task }
-    }
-
-    fn url(&self) -> String {
-        self.url.clone()
-    }
-
-    /// The messages with a text in them.
-    fn heard(&self, text: &str) -> Vec<String> {
-        self.heard.lock().unwrap().iter().filter(|heard| heard.contains(text)).cloned().collect()
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

@@ -10,6 +10,7 @@ mod ending;
 mod fallback;
 mod kinds;
 mod live;
+pub mod recorder;
 mod swarming;
 pub mod test_peer;
 mod trouble;

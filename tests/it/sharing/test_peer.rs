@@ -67,7 +67,8 @@ impl Waiting {
         Self::join_swarm(PeerId(*id), address.parse().unwrap(), tracker, hash).await
     }
 
-    async fn join_swarm(id: PeerId, address: IpAddr, tracker: &str, hash: InfoHash) -> Self {
+    /// The same of the swarm with a name.
+    pub async fn join_swarm(id: PeerId, address: IpAddr, tracker: &str, hash: InfoHash) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let session = SessionConfig {
             url: tracker.to_owned(),
