@@ -175,6 +175,15 @@ impl Cache {
         segments.collect()
     }
 
+    /// Forgets one segment; its owner hears of it.
+    pub fn remove(&self, stream: StreamId, segment: SegmentId) {
+        let mut inner = lock(&self.inner);
+        let key = (stream, Piece::Segment(segment));
+        if let Some(old) = inner.order.pop(&key) {
+            inner.forget(key, &old);
+        }
+    }
+
     /// Forgets a stream's segments, or with `None` everything.
     pub fn clear(&self, stream: Option<StreamId>) {
         let mut inner = lock(&self.inner);

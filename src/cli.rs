@@ -2,12 +2,15 @@
 //!
 //! Parses and decides nothing else; `run` carries the commands out.
 
+mod seed;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
+pub use seed::Seed;
 
 /// A local proxy that makes any HLS player a member of a peer-to-peer swarm.
 #[derive(Debug, Parser)]
@@ -28,6 +31,8 @@ pub enum Command {
     Serve(Serve),
     /// Play a stream through the daemon
     Play(Play),
+    /// Keep streams in the cache and share them, without a player
+    Seed(Seed),
     /// Print the localhost URL of a stream's URL
     Url {
         /// URL of the stream.

@@ -89,7 +89,8 @@ settings! {
 }
 
 settings! {
-    /// Sharing with other viewers. Nothing is shared while no tracker is named.
+    /// Sharing with other viewers. Nothing is shared while no tracker is named, here or, for its
+    /// own videos, by an instance of PeerTube.
     pub struct P2pConfig {
         /// Whether to share at all.
         enabled: bool = true;

@@ -28,6 +28,7 @@ use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::playlist::rules::Rules;
 use crate::redact;
 use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
+use crate::seed::Seeder;
 use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
 
@@ -82,6 +83,7 @@ pub struct Daemon {
     sharing: CancellationToken,
     players: TaskTracker,
     tasks: TaskTracker,
+    segment_bytes_max: u64,
 }
 
 impl Daemon {
@@ -105,7 +107,8 @@ impl Daemon {
             closing: sharing.clone(),
         };
         tasks.spawn(server::serve(listener, front.clone(), life));
-        Ok(Self { local, front, draining, sharing, players, tasks })
+        let segment_bytes_max = config.cache.segment_bytes_max;
+        Ok(Self { local, front, draining, sharing, players, tasks, segment_bytes_max })
     }
 
     /// Where it listens.
@@ -135,6 +138,12 @@ impl Daemon {
             }
         }
         restart
+    }
+
+    /// Seeds what is at those URLs, for as long as what comes back is kept.
+    pub fn seed(&self, urls: Vec<Url>) -> Seeder {
+        let cancel = self.sharing.child_token();
+        Seeder::start(self.front.clone(), urls, self.segment_bytes_max, &self.tasks, cancel)
     }
 
     /// Ends it: no new requests, players finish what they read, then trackers and peers hear
@@ -177,8 +186,10 @@ fn front(
         ..OriginConfig::default()
     })?
     .avoiding(local);
-    let trackers = Arc::new(trackers(&config.p2p, me, tasks, sharing)?);
-    let rules = Rules::new(config.p2p.generations.clone(), config.p2p.stream.0.clone());
+    let trackers = trackers(&config.p2p)?;
+    let named = config.p2p.enabled.then_some(&*trackers);
+    let trackers = Arc::new(Trackers::new(me, named, tasks, sharing));
+    let settings = Rules::new(config.p2p.generations.clone(), config.p2p.stream.0.clone());
     let parts = Arc::new(Parts {
         me,
         cache: cache.clone(),
@@ -199,7 +210,7 @@ fn front(
         tasks: tasks.clone(),
         cancel: sharing.clone(),
     });
-    let registry = Registry::new(parts, rules);
+    let registry = Registry::new(parts, settings);
     let status = Status {
         me,
         began: Instant::now(),
@@ -245,18 +256,12 @@ fn core_config(config: &Config) -> swarm::Config {
     }
 }
 
-fn trackers(
-    config: &P2pConfig,
-    me: PeerId,
-    tasks: &TaskTracker,
-    sharing: &CancellationToken,
-) -> Result<Trackers, StartError> {
-    let address = |text: &String| {
+fn trackers(config: &P2pConfig) -> Result<Vec<Url>, StartError> {
+    let texts = config.trackers.iter().filter(|_| config.enabled);
+    let urls = texts.map(|text| {
         tracker_url(text).ok_or_else(|| StartError::Tracker { url: redact::text(text) })
-    };
-    let urls = config.trackers.iter().map(address).collect::<Result<Vec<_>, _>>()?;
-    let configured = config.enabled.then_some(&urls[..]);
-    Ok(Trackers::new(me, configured, tasks, sharing.clone()))
+    });
+    urls.collect()
 }
 
 fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connector>> {

@@ -37,6 +37,11 @@ pub struct PeerKey(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlayerId(pub u64);
 
+impl PlayerId {
+    /// Nobody watches: what is asked for is to be held for others, and there is no hurry.
+    pub const SEEDER: Self = Self(u64::MAX);
+}
+
 /// A byte range of a resource: `len` bytes from `offset` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ByteRange {

@@ -25,7 +25,9 @@
 //! | [`rtc`] | connections to peers behind a trait, an in-memory twin (alone uses webrtc) |
 //! | [`tracker`] | the WebTorrent tracker client and the built-in tracker |
 //! | [`http`] | the front door, routes, playlists, segments, statistics |
+//! | [`peertube`] | pure: links to videos of PeerTube, and what its API says of them |
 //! | [`config`], [`cli`], [`run`], [`shutdown`] | settings, command line, commands, signals |
+//! | [`seed`] | keeps films and live windows in the cache and in their swarms, without a player |
 //! | [`demo`] | origin, tracker and viewers on one machine |
 //! | [`metrics`], [`redact`] | counters; URLs as they may be shown |
 //!
@@ -74,10 +76,12 @@ pub mod http;
 pub mod ids;
 pub mod metrics;
 pub mod origin;
+pub mod peertube;
 pub mod playlist;
 pub mod redact;
 pub mod rtc;
 pub mod run;
+pub mod seed;
 pub mod shutdown;
 pub mod stream;
 pub mod swarm;

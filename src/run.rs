@@ -1,5 +1,7 @@
 //! Carries out the commands of the command line and turns what went wrong into an exit code.
 
+mod seeding;
+
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -9,13 +11,14 @@ use http::HeaderMap;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::cli::{Cli, Command, Common, Play, Serve, Verbosity};
 use crate::config::{Config, ConfigError};
 use crate::daemon::{Daemon, StartError};
 use crate::demo;
 use crate::origin::{FetchRequest, Origin, OriginConfig, OriginError};
+use crate::peertube;
 use crate::playlist::proxy_url;
 use crate::shutdown::{Signals, Wish};
 use crate::tracker::server as tracker_server;
@@ -26,6 +29,8 @@ const PLAYERS: [&str; 3] = ["mpv", "vlc", "ffplay"];
 const PLAYER_GRACE: Duration = Duration::from_secs(2);
 /// Bytes of statistics that `status` reads.
 const STATS_BYTES_MAX: usize = 16 << 20;
+/// Bytes of an error that `play` reads.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
 
 /// Why a command failed; one line for the user.
 #[derive(Debug, Error)]
@@ -82,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failed> {
         None => serve(&cli.serve).await,
         Some(Command::Serve(flags)) => serve(&flags).await,
         Some(Command::Play(play)) => self::play(play).await,
+        Some(Command::Seed(flags)) => seeding::seed(&flags).await,
         Some(Command::Url { url, common }) => {
             let config = load(&common)?;
             say(&format!("{}\n", local_url(config.http.listen, &stream_url(&url)?)))
@@ -203,17 +209,39 @@ async fn play(play: Play) -> Result<(), Failed> {
     let is_running = stats(&config).await.is_ok();
     let daemon = if is_running { None } else { Some(Daemon::start(&config).await?) };
     let address = daemon.as_ref().map_or(config.http.listen, Daemon::local_addr);
-    let mut command = tokio::process::Command::new(&player);
-    command.arg(local_url(address, &url)).args(&play.args);
-    // A proxy for the world outside cannot lead to this machine.
-    for name in ["no_proxy", "NO_PROXY"] {
-        command.env(name, without_proxy(std::env::var(name).ok(), reached(address)));
-    }
-    let ended = watch(&player, command, &mut signals).await;
+    let ended = match given(address, &url).await {
+        Ok(given) => {
+            let mut command = tokio::process::Command::new(&player);
+            command.arg(given).args(&play.args);
+            // A proxy for the world outside cannot lead to this machine.
+            for name in ["no_proxy", "NO_PROXY"] {
+                command.env(name, without_proxy(std::env::var(name).ok(), reached(address)));
+            }
+            watch(&player, command, &mut signals).await
+        }
+        Err(failed) => Err(failed),
+    };
     if let Some(daemon) = daemon {
         daemon.stop().await;
     }
     ended
+}
+
+/// What a player is given to play; of a video's page, the stream that the daemon finds.
+async fn given(address: SocketAddr, url: &Url) -> Result<String, Failed> {
+    let local = local_url(address, url);
+    let (Some(_), Ok(page)) = (peertube::recognise(url), Url::parse(&local)) else {
+        return Ok(local);
+    };
+    let origin = Origin::new(&OriginConfig::default())?;
+    let mut answer = origin.open(&FetchRequest::get(page.clone(), HeaderMap::new())).await?;
+    if answer.final_url != page {
+        return Ok(answer.final_url.into());
+    }
+    let problem = answer.collect(PROBLEM_BYTES_MAX).await?;
+    let problem: serde_json::Value = serde_json::from_slice(&problem).unwrap_or_default();
+    let detail = problem["detail"].as_str().unwrap_or("the daemon does not know such videos");
+    Err(Failed::Running(detail.to_owned()))
 }
 
 /// The hosts that a player asks without a proxy: those it would, and where we listen.
@@ -323,8 +351,14 @@ fn stream_url(text: &str) -> Result<Url, Failed> {
         .ok_or_else(|| Failed::Usage("the URL must begin with http:// or https://".to_owned()))
 }
 
+/// Where the daemon offers a stream, or finds that of a video's page.
 fn local_url(listen: SocketAddr, url: &Url) -> String {
-    format!("http://{}{}", reached(listen), proxy_url::local_path(url, None))
+    let address = reached(listen);
+    if peertube::recognise(url).is_none() {
+        return format!("http://{address}{}", proxy_url::local_path(url, None));
+    }
+    let page: String = form_urlencoded::byte_serialize(url.as_str().as_bytes()).collect();
+    format!("http://{address}/play?url={page}")
 }
 
 /// Where this machine's programs reach a daemon that listens there: "every address" is not one.

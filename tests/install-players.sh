@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what the player tests need: players, an origin server, two npm packages, and an FFmpeg
+# Installs what the player tests need: players, an origin server, some npm packages, and an FFmpeg
 # newer than Debian's.
 #
 # Idempotent: nothing is fetched when everything is there. Needs root only when a Debian package
@@ -63,6 +63,19 @@ if [ "$(cat "$own_dir/installed" 2>/dev/null)" != "$npm_wanted" ]; then
     --silent $npm_wanted
   echo "$npm_wanted" >"$own_dir/installed"
 fi
+
+# Each version of p2p-media-loader for itself: they bring the same packages in different versions.
+for version in 2.2.2 2.3.1; do
+  own_pml=$own_dir/pml-$version
+  if [ ! -e "$own_pml/installed" ]; then
+    echo "installing p2p-media-loader $version into $own_pml"
+    mkdir -p "$own_pml"
+    [ -e "$own_pml/package.json" ] || echo '{"private":true}' >"$own_pml/package.json"
+    npm install --prefix "$own_pml" --ignore-scripts --omit=optional --legacy-peer-deps --no-audit \
+      --no-fund --silent "p2p-media-loader-hlsjs@$version" "p2p-media-loader-core@$version"
+    touch "$own_pml/installed"
+  fi
+done
 
 # FFmpeg 9, which refuses segments for their extensions where Debian's does not yet.
 pip_wanted='imageio-ffmpeg==0.8.1'

@@ -147,7 +147,7 @@ async fn dispatch(
         Route::Health => status::health(front),
         Route::Metrics => status::metrics(front).await,
         Route::DeleteCache { url } => delete_cache(front, url),
-        Route::Play { url, headers } => play::play(front, &url, &headers),
+        Route::Play { url, headers } => play::play(front, &url, &headers).await,
         Route::ChannelList { url } => {
             play::channel_list(front, request, &url, admission, remote).await
         }

@@ -4,6 +4,7 @@
 
 use super::guard::Refusal;
 use crate::origin::OriginError;
+use crate::peertube::NotPlayable;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -71,6 +72,18 @@ impl Problem {
         Self::new(StatusCode::BAD_GATEWAY, "no source", detail)
     }
 
+    /// A link to a video that leads nowhere.
+    pub fn not_playable(host: &str, why: &NotPlayable) -> Self {
+        use NotPlayable as N;
+        let status = match why {
+            N::Playlist => StatusCode::BAD_REQUEST,
+            N::NoVideo(_) | N::NotLive(_) | N::NoFile(_) => StatusCode::NOT_FOUND,
+            N::Password(_) | N::Private(_) => StatusCode::FORBIDDEN,
+            N::Status(_) | N::NotPeerTube | N::Address(_) => StatusCode::BAD_GATEWAY,
+        };
+        Self::new(status, "no video to play", format!("{host} {why}"))
+    }
+
     /// The status that will be sent.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -119,6 +132,7 @@ impl From<&OriginError> for Problem {
             }
             E::TooManyRedirects { .. }
             | E::BadRedirect { .. }
+            | E::Elsewhere { .. }
             | E::Truncated { .. }
             | E::WrongRange { .. }
             | E::Changed { .. }

@@ -16,17 +16,24 @@ use super::body::{self, Body};
 use super::error::Problem;
 use super::guard::Admission;
 use super::proxy::{Asked, Place};
-use super::{headers, playlist, session};
+use super::{headers, peertube, playlist, session};
 use crate::playlist::channels::Set;
 use crate::playlist::proxy_url;
 
 /// Leads to where a URL is played; with headers, to a session of theirs.
-pub fn play(front: &Front, url: &str, parameters: &[(String, String)]) -> Response<Body> {
+///
+/// The page of a video leads to the video.
+pub async fn play(front: &Front, url: &str, parameters: &[(String, String)]) -> Response<Body> {
     let (url, headers) = session::carried(url, parameters);
     let place = web_url(url).and_then(|url| Ok((url, prefix(front, headers)?)));
     let (url, prefix) = match place {
         Ok(place) => place,
         Err(problem) => return refuse(problem),
+    };
+    let url = match peertube::resolve(front, &url).await {
+        None => url,
+        Some(Ok(stream)) => stream,
+        Some(Err(problem)) => return refuse(problem),
     };
     let path = format!("{prefix}{}", proxy_url::local_path(&url, None));
     let Ok(location) = HeaderValue::from_str(&path) else {

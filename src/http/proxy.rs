@@ -120,6 +120,39 @@ impl Asked {
         }
     }
 
+    /// What the daemon asks for itself, as a player without cookies would: in the session of
+    /// `before`, where that has one.
+    pub fn of_ours(url: Url, before: Option<&Self>) -> Self {
+        let agent = HeaderValue::from_static(concat!("hlswarm/", env!("CARGO_PKG_VERSION")));
+        let forwarded = HeaderMap::from_iter([(USER_AGENT, agent)]);
+        let owner = Owner {
+            player: PlayerId::SEEDER,
+            carried: Arc::default(),
+            site: url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            credentials: headers::credentials(&forwarded),
+        };
+        let session = before.filter(|before| before.is_in_session);
+        Self {
+            url,
+            prefix: session.map(|session| session.prefix.clone()).unwrap_or_default(),
+            user_info: None,
+            method: Method::GET,
+            sent: forwarded.clone(),
+            forwarded,
+            credentials: session.map_or(owner.credentials, |session| session.credentials),
+            cookies: session.map(|session| session.cookies.clone()).unwrap_or_default(),
+            is_in_session: session.is_some(),
+            owner,
+        }
+    }
+
+    /// Goes on in the session that an answer's cookies have opened.
+    pub fn enter(&mut self, adopted: &Adopted) {
+        self.prefix.clone_from(&adopted.prefix);
+        self.credentials = adopted.credentials;
+        self.is_in_session = true;
+    }
+
     /// Who asks, as far as it can be told.
     pub fn player(&self) -> PlayerId {
         self.owner.player

@@ -255,7 +255,8 @@ impl<'a> Wish<'a> {
         let is_named_with_user = UserInfo::take(&mut final_url).is_some();
         match read {
             Ok(Playlist::Multivariant(multivariant)) => {
-                registry.learn_multivariant(credentials, &self.plain, &final_url, multivariant);
+                let plain = &self.plain;
+                registry.learn_multivariant(credentials, plain, &final_url, multivariant);
             }
             // What is still empty is no stream yet, and no reason to give one up.
             Ok(Playlist::Media(_)) if !fetched.has_anything() => {}

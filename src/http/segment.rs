@@ -69,7 +69,10 @@ pub async fn serve(front: &Arc<Front>, asked: &Asked, located: Located) -> Optio
     let stream = &located.stream;
     let detour = detour::of(front, asked, &located.playlist);
     let opening = stream.open(segment, asked.player(), request(asked, wanted), detour).await;
-    give(front, asked, slice, opening, stream.meter()).await
+    let given = give(front, asked, slice, opening, stream.meter()).await;
+    // Past the stream, nobody would compare it with the publisher's list.
+    let is_sealed = stream.profile().is_sealed;
+    given.or_else(|| is_sealed.then(|| refuse(Problem::unavailable("the segment is unproved"))))
 }
 
 /// How the origin is asked. It is asked for everybody, so nobody's conditions count.
@@ -238,6 +241,8 @@ fn failed(front: &Front, asked: &Asked, failure: &Failure) -> Response<Body> {
             response
         }
         Failure::Broken(error) => refuse(Problem::from(&**error)),
-        Failure::Encoded | Failure::Abandoned => refuse(Problem::no_source(failure.to_string())),
+        Failure::Encoded | Failure::Unproved(_) | Failure::Abandoned => {
+            refuse(Problem::no_source(failure.to_string()))
+        }
     }
 }

@@ -139,6 +139,8 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "swarms": profile.swarms.iter().map(swarm_json).collect::<Vec<_>>(),
         "peers": figures.peers.len(),
         "segments_held": figures.segments_held,
+        "segments_listed": figures.segments_listed,
+        "seeded": profile.is_seeded.load(Ordering::Relaxed),
         "origin_bytes": counters.origin_bytes,
         "peer_bytes": counters.peer_bytes,
         "cache_bytes": counters.cache_bytes,

@@ -56,6 +56,12 @@ pub enum OriginError {
         /// Host and port.
         host: String,
     },
+    /// A redirect to another host, where only this one was to be asked.
+    #[error("{host} redirects to another host")]
+    Elsewhere {
+        /// Host and port.
+        host: String,
+    },
     /// The origin is too slow.
     #[error("{host} was too slow: {what}")]
     TimedOut {
@@ -139,6 +145,7 @@ impl OriginError {
             | Self::TlsFailed { .. }
             | Self::TooManyRedirects { .. }
             | Self::BadRedirect { .. }
+            | Self::Elsewhere { .. }
             | Self::WrongRange { .. }
             | Self::Changed { .. }
             | Self::TooLarge { .. }

@@ -64,6 +64,8 @@ pub struct Origin {
     meter: Meter,
     /// Its requests are held back on purpose: silence is no fault.
     is_patient: bool,
+    /// It follows no redirect to another host.
+    is_staying: bool,
     /// Where this daemon listens itself.
     own: Option<SocketAddr>,
 }
@@ -113,6 +115,7 @@ impl Origin {
             is_tls_possible,
             meter,
             is_patient: false,
+            is_staying: false,
             own: None,
         })
     }
@@ -127,6 +130,11 @@ impl Origin {
     /// attempts beside others included.
     pub fn counting(&self, meter: Meter) -> Self {
         Self { meter, ..self.clone() }
+    }
+
+    /// The same client, but one that asks no host besides the one of the request.
+    pub fn staying(&self) -> Self {
+        Self { is_staying: true, ..self.clone() }
     }
 
     /// One request, from the first wanted byte. An error status is an answer.
@@ -177,6 +185,9 @@ impl Origin {
         let (mut inner, mut place) = self.ask(is_first, &request.method, &trail, deadline).await?;
         while trail.follow(inner.status().as_u16(), inner.headers(), now_s())? {
             drop(place);
+            if self.is_staying && !trail.is_where(&request.url) {
+                return Err(OriginError::Elsewhere { host: host_of(&request.url) });
+            }
             (inner, place) = self.ask(is_first, &request.method, &trail, deadline).await?;
         }
         let host = host_of(&trail.url);

@@ -84,6 +84,11 @@ impl Trail {
         Ok(true)
     }
 
+    /// Whether it has not left the place that it began at.
+    pub fn is_where(&self, began: &Url) -> bool {
+        is_same_place(began, &self.url)
+    }
+
     /// Adds to the final answer the cookies that the same place has set on the way to it.
     pub fn add_cookies_to(&self, answer: &mut HeaderMap) {
         for (_, cookie) in self.set_on_the_way.iter().filter(|(u, _)| is_same_place(u, &self.url)) {

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use url::Url;
 
 use super::identity::{
-    Codecs, Named, Properties, RenditionIdentity, StreamKind, identity_info_hash, known_levels,
+    Codecs, Named, Properties, RenditionIdentity, StreamKind, g2, identity_info_hash, known_levels,
     label, named, sha1_info_hash, swarm_id, text_info_hash,
 };
 use super::parse::{Multivariant, Rendition, RenditionKind, Variant};
@@ -133,7 +133,24 @@ pub fn renditions(
     all
 }
 
-/// The same of a media playlist that the player opened without a multivariant one.
+/// Every rendition with its swarm in the first generation, where the publisher has given the
+/// swarm id, and with its position there.
+pub fn first_generation(
+    list: &Multivariant,
+    final_url: &Url,
+    swarm_id: &str,
+) -> Vec<(RenditionIdentity, usize)> {
+    let made_up = usize::from(has_made_up_track(list));
+    let all = g2(list, final_url).into_iter().map(|identity| {
+        let before = if identity.kind == StreamKind::Main { 0 } else { made_up };
+        let position = identity.position + before;
+        let info_hash = g1_info_hash(swarm_id, identity.kind, position);
+        (RenditionIdentity { info_hash, ..identity }, position)
+    });
+    all.collect()
+}
+
+/// The swarms of a media playlist that the player opened without a multivariant one.
 pub fn direct(requested: &Url, final_url: &Url, rule: &StreamRule) -> InSwarms {
     let names = Names::new(requested, final_url, rule);
     let named = Named::direct(final_url);

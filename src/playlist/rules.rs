@@ -1,10 +1,10 @@
 //! What differs for some streams: in which swarms they are, and where these meet. Rules are found
 //! by the host or by the beginning of a stream's URL.
 //!
-//! Nothing here reads settings or joins anything: `config` brings the owner's rules, others are
-//! added while the daemon runs, and whoever starts a stream asks.
+//! Nothing here reads settings or joins anything: `config` brings the owner's rules, and whoever
+//! starts a stream asks.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,9 +12,6 @@ use url::Url;
 
 use super::membership::Generation;
 use super::template::Template;
-
-/// Rules that are added while the daemon runs; the oldest is forgotten beyond it.
-pub const ADDED_MAX: usize = 256;
 
 /// Some of the generations of the browser engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,29 +100,19 @@ pub struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     generations: Generations,
-    configured: Vec<Rule>,
-    added: VecDeque<Rule>,
+    rules: Vec<Rule>,
 }
 
 impl Rules {
-    /// The owner's, and the generations where none says any.
-    pub fn new(generations: Generations, configured: Vec<Rule>) -> Self {
-        Self { generations, configured, added: VecDeque::new() }
-    }
-
-    /// Adds a rule, in place of one that was added for the same streams.
-    pub fn add(&mut self, rule: Rule) {
-        self.added.retain(|known| known.place != rule.place);
-        if self.added.len() == ADDED_MAX {
-            self.added.pop_front();
-        }
-        self.added.push_back(rule);
+    /// These, and the generations where none says any.
+    pub fn new(generations: Generations, rules: Vec<Rule>) -> Self {
+        Self { generations, rules }
     }
 
     /// What holds for the stream at a URL, its multivariant playlist's if it has one: the rule that
-    /// names it most closely holds alone. The owner's wins over one that was added.
+    /// names it most closely holds alone.
     pub fn for_url(&self, url: &Url) -> StreamRule {
-        let fitting = self.added.iter().chain(&self.configured).filter(|rule| rule.place.has(url));
+        let fitting = self.rules.iter().filter(|rule| rule.place.has(url));
         let closest = fitting.max_by_key(|rule| rule.place.closeness());
         let mut stream = closest.map(|rule| rule.stream.clone()).unwrap_or_default();
         if stream.generations.is_none() && stream.swarm_template.is_none() {
@@ -241,27 +228,6 @@ mod tests {
         }
         let elsewhere = rules.for_url(&Url::parse("https://c.test/").unwrap());
         assert_eq!(elsewhere.wanted(), Generations::of(&[Generation::G2]));
-    }
-
-    #[test]
-    fn an_added_rule_holds_at_once_unless_the_owner_says_otherwise_as_closely() {
-        let mut rules = Rules::new(Generations::default(), vec![rule("https://a.test/m", "own")]);
-        rules.add(rule("https://a.test/m", "added"));
-        rules.add(rule("https://a.test/n", "added"));
-        rules.add(rule("https://a.test/n", "again"));
-        assert_eq!(found(&rules, "https://a.test/m").as_deref(), Some("own"));
-        assert_eq!(found(&rules, "https://a.test/n").as_deref(), Some("again"));
-    }
-
-    #[test]
-    fn rules_without_end_push_out_the_oldest() {
-        let mut rules = Rules::default();
-        for n in 0..=ADDED_MAX {
-            rules.add(rule(&format!("https://a.test/{n}/"), "x"));
-        }
-        assert_eq!(rules.added.len(), ADDED_MAX);
-        assert_eq!(found(&rules, "https://a.test/0/m"), None);
-        assert!(found(&rules, "https://a.test/1/m").is_some());
     }
 
     #[test]

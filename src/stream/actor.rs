@@ -77,7 +77,9 @@ pub struct Life {
     pub commands: mpsc::Receiver<Command>,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
-    /// Where the hashes of its segments are, if that is known.
+    /// The list of hashes that has the last word on its segments.
+    pub list: Option<Url>,
+    /// Where else the hashes of its segments are.
     pub hash_list: Option<Url>,
     /// How it meets peers; `None`: not at all.
     pub joining: Option<Joining>,
@@ -105,7 +107,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, playlist, hash_list, joining, retire } = life;
+        let Life { commands, playlist, list, hash_list, joining, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -115,7 +117,8 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
-        let (verifier, verdicts) = verifier(&parts, playlist, hash_list, &meter, &cancel);
+        let lists = (list, hash_list);
+        let (verifier, verdicts) = verifier(&parts, playlist, lists, &meter, &cancel);
         let (passing, glimpses) = Passing::new();
         let hurry = watch::Sender::new(false);
         let mut actor = Self {
@@ -128,6 +131,7 @@ impl Actor {
                 events: download_events,
                 tasks: parts.tasks.clone(),
                 cancel: cancel.clone(),
+                is_sealed: profile.is_sealed,
             }),
             claims,
             verifier,
@@ -176,7 +180,8 @@ impl Actor {
             self.drain();
             let now = Instant::now();
             let idle_at = self.playing_until + self.parts.linger;
-            let is_over = now >= idle_at || self.retire.is_cancelled();
+            let is_idle = now >= idle_at && !self.profile.is_seeded.load(Ordering::Relaxed);
+            let is_over = is_idle || self.retire.is_cancelled();
             if is_over && !self.arriving.has_readers() {
                 break;
             }
@@ -241,6 +246,7 @@ impl Actor {
             Command::Figures(reply) => {
                 let figures = Figures {
                     segments_held: self.parts.cache.held(self.profile.id).len(),
+                    segments_listed: self.timeline.segments.len(),
                     peers: self.peers.values().map(PeerLink::figures).collect(),
                 };
                 // Whoever asked may have gone.
@@ -296,6 +302,9 @@ impl Actor {
 
     /// A player is here, and has so much more media.
     fn note_player(&mut self, media: Duration, player: PlayerId) {
+        if player == PlayerId::SEEDER {
+            return;
+        }
         let now = Instant::now();
         self.players.insert(player, now);
         self.players.retain(|_, seen| now.duration_since(*seen) < PLAYER_ACTIVE);
@@ -357,7 +366,7 @@ impl Actor {
 fn verifier(
     parts: &Parts,
     playlist: Url,
-    hash_list: Option<Url>,
+    (list, hash_list): (Option<Url>, Option<Url>),
     meter: &Meter,
     cancel: &CancellationToken,
 ) -> (Verifier, mpsc::Receiver<Verdict>) {
@@ -367,6 +376,7 @@ fn verifier(
     let context = verifier::Context {
         config,
         playlist,
+        list,
         origin: parts.origin.counting(meter.clone()),
         meter: meter.clone(),
         events,

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+const ME: PeerId = PeerId(*b"-HS0100-someone-else");
 const STREAM: StreamId = StreamId(1);
 const SEGMENT: SegmentId = SegmentId(0);
 
@@ -30,14 +31,13 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         panic!("not media")
     };
     let cache = Arc::new(Cache::new(1 << 20));
-    let (me, tasks) = (PeerId(*b"-HS0100-someone-else"), TaskTracker::new());
     let parts = Parts {
-        me,
+        me: ME,
         cache: cache.clone(),
         budget: Arc::new(Budget::new(1 << 20, 1 << 20)),
         origin: Origin::new(&OriginConfig::default()).unwrap(),
         connector: None,
-        trackers: Arc::new(Trackers::new(me, None, &tasks, CancellationToken::new())),
+        trackers: Arc::new(Trackers::new(ME, None, &TaskTracker::new(), &Default::default())),
         swarm: swarm::Config::default(),
         verify: VerifyConfig::default(),
         pace: Arc::new(Pace::new(0, false)),
@@ -45,7 +45,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         bans: Arc::default(),
         linger: Duration::from_secs(60),
         meter: Meter::of_daemon(Arc::<Counters>::default()),
-        tasks,
+        tasks: TaskTracker::new(),
         cancel: CancellationToken::new(),
     };
     let profile = Profile {
@@ -54,14 +54,17 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         rendition: "main-0".to_owned(),
         info_hash: InfoHash([0; 20]),
         swarms: Vec::new(),
+        is_sealed: false,
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_seeded: AtomicBool::new(false),
         counters: Arc::default(),
     };
     let life = Life {
         commands: mpsc::channel(1).1,
         playlist: url.clone(),
+        list: None,
         hash_list: None,
         joining: None,
         retire: Default::default(),

@@ -49,6 +49,8 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// Ends every download of the stream.
     pub cancel: CancellationToken,
+    /// Whether nothing is given out before all of a segment is proved.
+    pub is_sealed: bool,
 }
 
 struct Entry {
@@ -320,9 +322,16 @@ impl Arriving {
     }
 
     fn entry(&mut self, segment: SegmentId) -> &mut Entry {
-        let Context { budget, attention, .. } = &self.context;
+        let Context { budget, attention, is_sealed, .. } = &self.context;
+        let buffer = || {
+            let buffer = SegmentBuffer::new(budget.clone(), attention.clone());
+            if *is_sealed {
+                buffer.seal();
+            }
+            buffer
+        };
         self.segments.entry(segment).or_insert_with(|| Entry {
-            buffer: SegmentBuffer::new(budget.clone(), attention.clone()),
+            buffer: buffer(),
             request: None,
             download: None,
             shares: Vec::new(),

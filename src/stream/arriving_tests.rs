@@ -17,6 +17,7 @@ fn arriving() -> Arriving {
         events: mpsc::channel(1).0,
         tasks: TaskTracker::new(),
         cancel: CancellationToken::new(),
+        is_sealed: false,
     })
 }
 

@@ -73,6 +73,7 @@ struct State {
     head: Option<Head>,
     end: Option<Result<(), Failure>>,
     is_relay: bool,
+    is_sealed: bool,
     readers: BTreeMap<u64, u64>,
     next_reader: u64,
     /// Whose reader has left, but not the wish for all of it.
@@ -96,6 +97,11 @@ impl SegmentBuffer {
         Arc::new(Self { state: Mutex::default(), version, taken: Notify::new(), attention, budget })
     }
 
+    /// Holds everything back until it is complete.
+    pub fn seal(&self) {
+        self.lock().is_sealed = true;
+    }
+
     /// A reader from the first byte on; `None` when those bytes were let go already.
     pub fn reader(self: &Arc<Self>, player: PlayerId) -> Option<Reader> {
         let mut state = self.lock();
@@ -111,8 +117,7 @@ impl SegmentBuffer {
 
     /// Appends bytes that belong at `at`. Those of a peer, and those of the origin behind them,
     /// wait for [`SegmentBuffer::release`]; otherwise the origin's are released. What is here
-    /// already is left out, and so is what would leave a gap or comes after the end: a source that
-    /// was stopped may send a little more.
+    /// already, would leave a gap, or comes after the end (a stopped source's) is left out.
     pub fn append(&self, at: u64, mut bytes: Bytes, is_released: bool) {
         let mut state = self.lock();
         let known = usize::try_from(state.len.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -129,7 +134,7 @@ impl SegmentBuffer {
         if !is_enough || state.len > self.budget.segment_bytes_max() {
             self.make_relay(&mut state);
         }
-        if is_released && state.released == offset {
+        if is_released && state.released == offset && !state.is_sealed {
             state.released = state.len;
         }
         self.take_in(&mut state);
@@ -146,7 +151,8 @@ impl SegmentBuffer {
     /// Lets readers have what has arrived of the first `len` bytes.
     pub fn release_to(&self, len: u64) {
         let mut state = self.lock();
-        state.released = state.len.min(len).max(state.released);
+        let len = if state.is_sealed { 0 } else { state.len.min(len) };
+        state.released = len.max(state.released);
         drop(state);
         self.version.send_replace(());
     }

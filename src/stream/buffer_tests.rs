@@ -206,3 +206,33 @@ fn islands_are_bounded_by_the_segment_and_by_memory() {
     assert!(buffer.put(55, Bytes::from_static(b"x")), "here already");
     assert!(!buffer.put(70, Bytes::from_static(b"0123456789")), "no memory left");
 }
+
+#[tokio::test]
+async fn what_is_sealed_is_nothing_before_it_is_complete() {
+    let budget = Arc::new(Budget::new(1000, 1000));
+    for is_right in [true, false] {
+        let buffer = SegmentBuffer::new(budget.clone(), Arc::default());
+        buffer.seal();
+        let mut reader = buffer.reader(PlayerId(1)).unwrap();
+        let head = Head {
+            content_type: "video/mp4".to_owned(),
+            total: Some(3),
+            source: Source::Origin,
+            headers: Arc::default(),
+        };
+        buffer.set_head(head.clone());
+        buffer.append(0, Bytes::from_static(b"abc"), true);
+        buffer.release();
+        assert!(!buffer.has_released() && reader.take_ready().is_none());
+        assert!(futures_util::FutureExt::now_or_never(reader.head()).is_none());
+        if is_right {
+            assert_eq!(buffer.complete().as_deref(), Some(&b"abc"[..]));
+            assert_eq!(reader.head().await, Ok(head));
+            assert_eq!(reader.next().await.unwrap().as_deref(), Some(&b"abc"[..]));
+        } else {
+            assert!(buffer.reset());
+            buffer.fail(Failure::Unproved("wrong"));
+            assert_eq!(reader.head().await, Err(Failure::Unproved("wrong")));
+        }
+    }
+}

@@ -3,7 +3,8 @@
 //! Until a verdict nobody is given what a peer sent: it is neither read, nor held, nor passed on.
 
 use super::actor::Actor;
-use super::verifier::{By, Evidence, Outcome, Rhythm, Verdict};
+use super::failure::Failure;
+use super::verifier::{By, Evidence, Outcome, READ_PAUSE, Rhythm, Verdict};
 use crate::ids::SegmentId;
 use crate::swarm::Input;
 
@@ -75,12 +76,25 @@ impl Actor {
                     self.verifier.trust.agreed(*peer);
                 }
                 self.count(by);
-                self.resume(segment);
+                if self.profile.is_sealed {
+                    // Only all of a segment is ever checked there.
+                    self.keep(segment);
+                } else {
+                    self.resume(segment);
+                }
             }
             Outcome::Later => self.resume(segment),
+            Outcome::Wrong(_) if self.is_the_origins(segment) => self.refute(segment),
             Outcome::Wrong(culprit) => self.reject(segment, culprit),
+            // Nobody but the origin has a part in it, and its list does not speak against it.
+            Outcome::Unproven if self.is_the_origins(segment) => self.keep(segment),
             Outcome::Unproven => self.give_up_on_peers(segment),
         }
+    }
+
+    /// Whether it was checked although no peer has sent any of it.
+    fn is_the_origins(&self, segment: SegmentId) -> bool {
+        self.profile.is_sealed && self.arriving.shares(segment).is_empty()
     }
 
     /// Goes on after a check of everything, or of the beginning while the rest came.
@@ -94,6 +108,13 @@ impl Actor {
 
     /// A segment that is too large to be held can never be proved as a whole.
     pub(super) fn stop_waiting_for_all(&mut self, segment: SegmentId) {
+        if self.profile.is_sealed && self.arriving.is_relayed(segment) {
+            self.arriving.stop_fetch(segment);
+            let failure = Failure::Unproved("too large to be compared with its hash");
+            self.arriving.set_failure(segment, failure);
+            self.feed(Input::FetchFailed { segment });
+            return;
+        }
         let is_waiting =
             !self.arriving.shares(segment).is_empty() && !self.arriving.is_checking(segment);
         if is_waiting && self.arriving.is_relayed(segment) {
@@ -114,6 +135,9 @@ impl Actor {
     }
 
     fn rhythm(&self) -> Rhythm {
-        Rhythm { is_live: !self.timeline.is_ended, target: self.timeline.target_duration }
+        let is_live = !self.timeline.is_ended;
+        let is_eager = is_live && self.profile.is_sealed;
+        let target = if is_eager { READ_PAUSE } else { self.timeline.target_duration };
+        Rhythm { is_live, target }
     }
 }

@@ -17,11 +17,10 @@ use super::part::Flights;
 use super::part_places::PartPlaces;
 use super::peers::Joining;
 use super::places::Places;
+use super::rules::Known;
 use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
-use crate::ids::InfoHash;
 use crate::playlist::Timeline;
-use crate::playlist::membership::{InSwarms, Swarm, memberships};
-use crate::playlist::rules::StreamRule;
+use crate::playlist::membership::{Swarm, memberships};
 
 /// A media playlist that was read.
 pub(super) struct Arrival {
@@ -32,18 +31,6 @@ pub(super) struct Arrival {
     /// Its URL as the player asked for it.
     pub(super) playlist: Url,
     pub(super) timeline: Arc<Timeline>,
-}
-
-/// What is known of a rendition before its playlist was read.
-pub(super) struct Known {
-    pub(super) of_rendition: InSwarms,
-    pub(super) rule: StreamRule,
-}
-
-impl Known {
-    pub(super) fn info_hash(&self) -> InfoHash {
-        self.of_rendition.identity.info_hash
-    }
 }
 
 pub(super) struct Stream {
@@ -76,7 +63,9 @@ impl Stream {
         after: Duration,
     ) -> Self {
         let Arrival { credentials, may_share, known, playlist, timeline } = new;
-        let identity = &known.of_rendition.identity;
+        let identity = &known.identity;
+        let joining = joining(parts, &known, &swarms, &timeline, after);
+        let swarms = if joining.is_some() { swarms } else { Vec::new() };
         let profile = Arc::new(Profile {
             id: name(credentials, identity, &timeline),
             url: crate::redact::url(&playlist),
@@ -86,6 +75,8 @@ impl Stream {
             is_live: AtomicBool::new(!timeline.is_ended),
             active_players: AtomicU64::new(0),
             live_delay_ms: AtomicU64::new(0),
+            is_seeded: AtomicBool::new(false),
+            is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
             counters: Arc::default(),
         });
         let (url, rendition) = (&profile.url, &profile.rendition);
@@ -95,8 +86,9 @@ impl Stream {
         let life = Life {
             commands: inbox,
             playlist: playlist.clone(),
-            hash_list: known.rule.hash_list.clone(),
-            joining: joining(parts, &known, &swarms, &timeline, after),
+            list: known.rule.as_ref().and_then(|rule| rule.list.clone()),
+            hash_list: known.settings.hash_list.clone(),
+            joining,
             retire: retire.clone(),
         };
         let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
@@ -144,12 +136,15 @@ fn joining(
     timeline: &Timeline,
     after: Duration,
 ) -> Option<Joining> {
-    let rule = &known.rule;
+    let settings = &known.settings;
     let connector = parts.connector.clone()?;
     if swarms.is_empty() {
         return None;
     }
-    let trackers = parts.trackers.of_stream(rule.trackers.as_deref());
-    let memberships = memberships(swarms, rule.segment_ids, timeline);
+    let trackers = match &known.rule {
+        Some(rule) => rule.trackers.clone(),
+        None => parts.trackers.of_stream(settings.trackers.as_deref()),
+    };
+    let memberships = memberships(swarms, settings.segment_ids, timeline);
     (!trackers.is_empty()).then_some(Joining { connector, trackers, memberships, after })
 }

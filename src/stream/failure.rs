@@ -18,6 +18,8 @@ pub enum Failure {
     Broken(Arc<OriginError>),
     /// The origin sends it compressed: only a player can be given such bytes, as they come.
     Encoded,
+    /// What came of it was never confirmed by the publisher's list of hashes, and why.
+    Unproved(&'static str),
     /// The daemon stopped before it arrived.
     Abandoned,
 }
@@ -38,6 +40,7 @@ impl PartialEq for Failure {
         match (self, other) {
             (Self::Refused(a), Self::Refused(b)) => Arc::ptr_eq(a, b),
             (Self::Broken(a), Self::Broken(b)) => Arc::ptr_eq(a, b),
+            (Self::Unproved(a), Self::Unproved(b)) => a == b,
             (Self::Encoded, Self::Encoded) | (Self::Abandoned, Self::Abandoned) => true,
             _ => false,
         }
@@ -50,6 +53,7 @@ impl std::fmt::Display for Failure {
             Self::Refused(refusal) => write!(f, "the origin answered {}", refusal.status.as_u16()),
             Self::Broken(error) => error.fmt(f),
             Self::Encoded => f.write_str("the origin sends the segment compressed"),
+            Self::Unproved(why) => write!(f, "the segment is {why}"),
             Self::Abandoned => f.write_str("the stream has ended"),
         }
     }

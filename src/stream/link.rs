@@ -18,10 +18,17 @@ use crate::ids::{PeerId, PeerKey};
 use crate::metrics::Meter;
 use crate::playlist::membership::WireIds;
 use crate::rtc::{Link, MESSAGE_BYTES_MAX, Path};
-use crate::swarm::wire::{self, Decoded, Decoder, Message};
+use crate::swarm::wire::{self, Decoded, Decoder, Message, WireError};
 
 /// Commands waiting to be written to one peer; a peer that lets more pile up is dropped.
 const OUTBOX_MESSAGES_MAX: usize = 256;
+/// A peer with so many malformed messages is dropped; a single one may be a defect of its program.
+const MALFORMED_MAX: u32 = 32;
+/// Bytes nobody asked for that are taken from a peer after each request: of one that was cancelled
+/// there may be as much on its way as a connection holds.
+const STRAY_BYTES_MAX: u64 = 64 << 20;
+/// What a message counts for at least among them.
+const STRAY_MESSAGE_BYTES: u64 = 1024;
 
 /// What a peer did.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub enum LinkEvent {
     Heard(PeerKey, Message),
     /// It sent bytes of a segment.
     Payload(PeerKey, Bytes),
+    /// What it sends is not the protocol; nothing more is read from it.
+    Broken(PeerKey),
     /// An upload to it has ended.
     Served {
         /// The peer.
@@ -65,6 +74,8 @@ pub(super) struct Traffic {
     asked: Mutex<Option<Instant>>,
     /// Shortest time from a request to its answer, in microseconds; 0 until there was one.
     rtt_us: AtomicU64,
+    /// Bytes that nobody asked for, since the latest request.
+    stray_bytes: AtomicU64,
 }
 
 /// What statistics say of a peer.
@@ -175,6 +186,13 @@ impl PeerLink {
         self.slot.end(request);
     }
 
+    /// So many bytes came that nobody asked for; whether that is more than is taken.
+    pub fn is_too_much(&self, bytes: u64) -> bool {
+        let bytes = bytes.max(STRAY_MESSAGE_BYTES);
+        let before = self.traffic.stray_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before.saturating_add(bytes) > STRAY_BYTES_MAX
+    }
+
     /// Closes the connection; a `Closed` event follows.
     pub fn close(&self) {
         self.cancel.cancel();
@@ -199,6 +217,7 @@ impl PeerLink {
 
 impl Traffic {
     fn ask(&self) {
+        self.stray_bytes.store(0, Ordering::Relaxed);
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -220,6 +239,7 @@ impl Traffic {
 
 async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Traffic) {
     let mut decoder = Decoder::default();
+    let mut malformed = 0;
     while let Some(message) = link.receive().await {
         let event = match decoder.decode(&message) {
             Decoded::Message(message) => {
@@ -236,11 +256,32 @@ async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Tr
             Decoded::Partial => continue,
             Decoded::Ignored(error) => {
                 tracing::debug!(peer = key.0, %error, "ignored a malformed message");
-                continue;
+                malformed += weight(error);
+                if malformed < MALFORMED_MAX {
+                    continue;
+                }
+                // The actor closes the connection; until then nothing more of it is read.
+                if context.events.send(LinkEvent::Broken(key)).await.is_ok() {
+                    std::future::pending::<()>().await;
+                }
+                return;
             }
         };
         if context.events.send(event).await.is_err() {
             return;
         }
+    }
+}
+
+/// How many malformed messages a message counts for.
+fn weight(error: WireError) -> u32 {
+    match error {
+        // Others may know more commands than we do.
+        WireError::UnknownCommand(_) => 0,
+        // No announcement is that long.
+        WireError::TooLong => MALFORMED_MAX,
+        // Sizes and ids that no file has.
+        WireError::BadNumber => MALFORMED_MAX / 2,
+        _ => 1,
     }
 }

@@ -27,6 +27,7 @@ mod places;
 mod registry;
 mod reports;
 mod roster;
+mod rules;
 mod segments;
 mod shape;
 mod signalling;
@@ -62,6 +63,7 @@ pub use pace::Pace;
 pub use part_places::PlacedPart;
 pub use places::Part;
 pub use registry::{Located, LocatedPart, Registry, STREAMS_MAX};
+pub use rules::Rule;
 pub use trackers::Trackers;
 pub use verifier::VerifyConfig;
 
@@ -115,12 +117,16 @@ pub struct Profile {
     pub info_hash: InfoHash,
     /// The swarms it is in.
     pub swarms: Vec<Swarm>,
+    /// Whether players get nothing that the publisher's list of hashes does not confirm.
+    pub is_sealed: bool,
     /// Whether the playlist still grows.
     pub is_live: AtomicBool,
     /// Players that asked for something lately.
     pub active_players: AtomicU64,
     /// Milliseconds by which the player that asked last is kept behind the live edge.
     pub live_delay_ms: AtomicU64,
+    /// Whether it is kept although no player asks.
+    pub is_seeded: AtomicBool,
     /// What was moved.
     pub counters: Arc<Counters>,
 }
@@ -181,6 +187,8 @@ pub enum Opening {
 pub struct Figures {
     /// Segments held.
     pub segments_held: usize,
+    /// Segments in the playlist.
+    pub segments_listed: usize,
     /// Connected peers.
     pub peers: Vec<PeerFigures>,
 }
@@ -218,6 +226,19 @@ impl StreamHandle {
     pub fn holds(&self, segment: SegmentId) -> bool {
         let CacheOfStream(cache, stream) = &*self.cache;
         cache.peek(*stream, segment).is_some()
+    }
+
+    /// Keeps it in its swarm from now on, whether players ask or not.
+    pub fn keep(&self) {
+        self.profile.is_seeded.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes room: segments before that one are not held any longer.
+    pub fn let_go(&self, before: SegmentId) {
+        let CacheOfStream(cache, stream) = &*self.cache;
+        for (segment, _) in cache.held(*stream).range(..before) {
+            cache.remove(*stream, *segment);
+        }
     }
 
     /// Opens a segment for a player; `request` is how the origin would be asked for it.

@@ -4,6 +4,8 @@
 //! Bytes are never shared between two sets of credentials, nor between playlists that name other
 //! files for the same position. Driven by the HTTP front.
 
+mod resume;
+
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +16,14 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::continuity::agree;
-use super::entry::{Arrival, Known, Stream};
+use super::entry::{Arrival, Stream};
 use super::part_places::PlacedPart;
 use super::places::{Part, split};
+use super::rules::{Known, Rules};
 use super::{Parts, StreamHandle};
 use crate::ids::InfoHash;
-use crate::playlist::membership::{Swarm, direct, renditions};
-use crate::playlist::rules::{Rule, Rules};
+use crate::playlist::membership::Swarm;
+use crate::playlist::rules::Rules as Settings;
 use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
 
 /// Streams at the same time; beyond it the one used least recently ends.
@@ -37,12 +40,13 @@ const REUNION_DELAY: Duration = Duration::from_secs(60);
 /// The streams of the daemon.
 pub struct Registry {
     parts: Arc<Parts>,
+    /// What publishers and the owner say.
+    pub rules: Rules,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     streams: Vec<Stream>,
-    rules: Rules,
     /// By URL; a name only, so it does not matter with whose credentials it was learned.
     renditions: LruCache<String, Arc<Known>>,
     imports: LruCache<(u64, String), Arc<Definitions>>,
@@ -77,19 +81,13 @@ impl Located {
 
 impl Registry {
     /// No streams yet.
-    pub fn new(parts: Arc<Parts>, rules: Rules) -> Self {
+    pub fn new(parts: Arc<Parts>, settings: Settings) -> Self {
         let inner = Inner {
             streams: Vec::new(),
-            rules,
             renditions: LruCache::new(RENDITIONS_MAX),
             imports: LruCache::new(IMPORTS_MAX),
         };
-        Self { parts, inner: Mutex::new(inner) }
-    }
-
-    /// Adds a rule, which holds for playlists that are read from now on.
-    pub fn add_rule(&self, rule: Rule) {
-        self.lock().rules.add(rule);
+        Self { parts, rules: Rules::new(settings), inner: Mutex::new(inner) }
     }
 
     /// A multivariant playlist was read, which a player asked for at one URL and which was found
@@ -102,10 +100,8 @@ impl Registry {
         playlist: &Multivariant,
     ) {
         let mut inner = self.lock();
-        let rule = inner.rules.for_url(requested);
-        for of_rendition in renditions(playlist, requested, final_url, &rule) {
-            let url = of_rendition.identity.url.to_string();
-            inner.renditions.put(url, Arc::new(Known { of_rendition, rule: rule.clone() }));
+        for known in self.rules.all(playlist, requested, final_url) {
+            inner.renditions.put(known.identity.url.to_string(), Arc::new(known));
         }
         if !playlist.definitions.is_empty() {
             let definitions = Arc::new(playlist.definitions.clone());
@@ -136,13 +132,11 @@ impl Registry {
         let handle = {
             let mut inner = self.lock();
             let known = inner.renditions.get(requested.as_str()).cloned();
+            let known = known.unwrap_or_else(|| Arc::new(self.rules.direct(requested, final_url)));
             let arrival = Arrival {
                 credentials,
-                may_share,
-                known: known.unwrap_or_else(|| {
-                    let rule = inner.rules.for_url(requested);
-                    Arc::new(Known { of_rendition: direct(requested, final_url, &rule), rule })
-                }),
+                may_share: may_share && known.may_share,
+                known,
                 playlist: requested.clone(),
                 timeline: timeline.clone(),
             };
@@ -235,9 +229,9 @@ impl Registry {
 impl Inner {
     /// The stream that a timeline continues, or a new one.
     fn place(&mut self, parts: &Arc<Parts>, new: Arrival) -> StreamHandle {
-        let (credentials, info_hash) = (new.credentials, new.known.info_hash());
+        let (credentials, info_hash) = (new.credentials, new.known.identity.info_hash);
         let of_swarm = |stream: &Stream| {
-            stream.credentials == credentials && stream.known.info_hash() == info_hash
+            stream.credentials == credentials && stream.known.identity.info_hash == info_hash
         };
         let known = self.streams.iter().position(|stream| {
             let is_same_playlist = stream.playlist == new.playlist;
@@ -308,7 +302,7 @@ impl Inner {
         let alive = self.streams.iter().filter(|stream| !stream.handle.is_ended());
         let joined: Vec<InfoHash> =
             alive.flat_map(|stream| &stream.joined).map(|swarm| swarm.info_hash).collect();
-        let all = known.of_rendition.swarms.iter().filter(|_| may_share);
+        let all = known.swarms.iter().filter(|_| may_share);
         all.filter(|swarm| !joined.contains(&swarm.info_hash)).copied().collect()
     }
 }

@@ -12,6 +12,7 @@ use http::header::CACHE_CONTROL;
 use super::actor::Actor;
 use super::buffer::{Head, Source};
 use super::download::{DownloadEvent, News, guess_content_type};
+use super::failure::Failure;
 use super::shape::Shape;
 use crate::cache::Segment;
 use crate::ids::{PeerKey, SegmentId};
@@ -49,7 +50,11 @@ impl Actor {
             return;
         }
         if self.arriving.shares(segment).is_empty() {
-            self.keep(segment);
+            if self.profile.is_sealed {
+                self.check(segment, true);
+            } else {
+                self.keep(segment);
+            }
             return;
         }
         let (buffer, shape) = (self.arriving.buffer(segment), self.shape(segment));
@@ -61,7 +66,7 @@ impl Actor {
     }
 
     /// A segment is whole and right.
-    fn keep(&mut self, segment: SegmentId) {
+    pub(super) fn keep(&mut self, segment: SegmentId) {
         let buffer = self.arriving.buffer(segment);
         let size = buffer.len();
         self.head_of_peers(segment, size);
@@ -114,6 +119,19 @@ impl Actor {
         self.arriving.stop_fetch(segment);
         self.arriving.discard(segment);
         self.feed(Input::Rejected { segment, peer: culprit });
+    }
+
+    /// What the origin sent of a segment is not what the publisher's list says: a peer may have
+    /// the right one.
+    pub(super) fn refute(&mut self, segment: SegmentId) {
+        tracing::warn!(%segment, "what the origin sent of a segment is not what its list says");
+        self.arriving.stop_fetch(segment);
+        self.arriving.discard(segment);
+        if self.arriving.contains(segment) {
+            let failure = Failure::Unproved("not what the publisher's list of hashes says");
+            self.arriving.set_failure(segment, failure);
+        }
+        self.feed(Input::Rejected { segment, peer: None });
     }
 
     /// What peers sent of a segment cannot be proved.

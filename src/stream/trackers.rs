@@ -1,8 +1,10 @@
-//! The trackers at which streams meet their peers: those of the configuration, and those that a
-//! rule names for some streams, each connected once however many streams need it.
+//! The trackers where viewers are met: those of the settings, and those that publishers name for
+//! their own videos.
 //!
-//! It announces nothing. Built by the daemon, driven by the registry.
+//! A session connects only while a stream is announced there. Owned by the daemon; the statistics
+//! show all of them.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -12,136 +14,122 @@ use url::Url;
 use crate::ids::PeerId;
 use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
-/// Trackers that rules name, at the same time; further ones are not asked while all are needed.
-pub const NAMED_MAX: usize = 64;
-/// Trackers of one stream; further ones of a rule are left out.
-pub const OF_STREAM_MAX: usize = 8;
+/// Trackers that are not in the settings for all streams, at the same time; beyond it the one named
+/// first is left, of those that no stream needs if there are any.
+const NAMED_MAX: usize = 16;
 
-/// The trackers.
+/// Trackers that the settings may name for one stream; further ones are left out.
+const OF_STREAM_MAX: usize = 8;
+
+/// All trackers of a daemon.
 pub struct Trackers {
     me: PeerId,
-    is_on: bool,
-    configured: Vec<TrackerSession>,
-    named: Mutex<Vec<(TrackerSession, CancellationToken)>>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+    /// Whether anything is shared at all.
+    is_on: bool,
+    configured: Vec<TrackerSession>,
+    named: Mutex<VecDeque<(TrackerSession, CancellationToken)>>,
 }
 
 impl Trackers {
-    /// The configured ones; none at all, whatever rules say, unless sharing is on.
+    /// Those of the settings, or `None` when nothing is shared; `cancel` ends all of them.
     pub fn new(
         me: PeerId,
         configured: Option<&[Url]>,
         tasks: &TaskTracker,
-        cancel: CancellationToken,
+        cancel: &CancellationToken,
     ) -> Self {
         let mut trackers = Self {
             me,
+            tasks: tasks.clone(),
+            cancel: cancel.clone(),
             is_on: configured.is_some(),
             configured: Vec::new(),
             named: Mutex::default(),
-            tasks: tasks.clone(),
-            cancel,
         };
-        for url in configured.unwrap_or_default() {
-            trackers.configured.push(trackers.session(url, trackers.cancel.child_token()));
-        }
+        trackers.configured =
+            configured.into_iter().flatten().map(|url| trackers.begin(url).0).collect();
         trackers
     }
 
-    /// Every one.
-    pub fn all(&self) -> Vec<TrackerSession> {
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = named.iter().map(|(session, _)| session);
-        self.configured.iter().chain(named).cloned().collect()
-    }
-
-    /// Those of a stream: the configured ones, unless a rule names others.
-    pub(super) fn of_stream(&self, named: Option<&[Url]>) -> Vec<TrackerSession> {
-        let Some(named) = named.filter(|_| self.is_on) else { return self.configured.clone() };
-        let mut urls: Vec<&Url> = Vec::new();
-        for url in named {
-            if !urls.contains(&url) && urls.len() < OF_STREAM_MAX {
-                urls.push(url);
-            }
-        }
-        urls.into_iter().filter_map(|url| self.named(url)).collect()
-    }
-
-    fn named(&self, url: &Url) -> Option<TrackerSession> {
-        let is_it = |session: &&TrackerSession| session.url() == url.as_str();
-        if let Some(known) = self.configured.iter().find(is_it) {
-            return Some(known.clone());
+    /// The tracker that a publisher names; never one of the settings, although it may be the same.
+    pub fn named(&self, url: &Url) -> Option<TrackerSession> {
+        if !self.is_on {
+            return None;
         }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, _)) = named.iter().find(|(session, _)| is_it(&session)) {
+        if let Some((known, _)) = named.iter().find(|(known, _)| known.url() == url.as_str()) {
             return Some(known.clone());
         }
         if named.len() >= NAMED_MAX {
             let idle = named.iter().position(|(session, _)| !session.is_wanted());
-            let Some(idle) = idle else {
-                tracing::warn!(limit = NAMED_MAX, "too many trackers at the same time");
-                return None;
-            };
-            named.remove(idle).1.cancel();
+            if let Some((_, left)) = named.remove(idle.unwrap_or(0)) {
+                left.cancel();
+            }
         }
-        let cancel = self.cancel.child_token();
-        let session = self.session(url, cancel.clone());
-        named.push((session.clone(), cancel));
+        let (session, cancel) = self.begin(url);
+        named.push_back((session.clone(), cancel));
         Some(session)
     }
 
-    fn session(&self, url: &Url, cancel: CancellationToken) -> TrackerSession {
+    /// Those of a stream: where every stream is shared, unless the settings name others for it.
+    pub(super) fn of_stream(&self, urls: Option<&[Url]>) -> Vec<TrackerSession> {
+        let Some(urls) = urls else { return self.configured.clone() };
+        let mut sessions: Vec<TrackerSession> = Vec::new();
+        for url in urls.iter().take(OF_STREAM_MAX) {
+            let is_it = |session: &&TrackerSession| session.url() == url.as_str();
+            let configured = self.configured.iter().find(is_it).cloned();
+            if sessions.iter().all(|known| known.url() != url.as_str()) {
+                sessions.extend(configured.or_else(|| self.named(url)));
+            }
+        }
+        sessions
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<TrackerSession> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = named.iter().map(|(session, _)| session.clone());
+        self.configured.iter().cloned().chain(named).collect()
+    }
+
+    fn begin(&self, url: &Url) -> (TrackerSession, CancellationToken) {
         let config = SessionConfig {
-            url: url.to_string(),
+            url: url.as_str().to_owned(),
             peer_id: self.me,
             origin_header: None,
             timings: Timings::default(),
         };
-        TrackerSession::spawn(config, &self.tasks, cancel)
+        let cancel = self.cancel.child_token();
+        (TrackerSession::spawn(config, &self.tasks, cancel.clone()), cancel)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::InfoHash;
-
-    fn url(n: usize) -> Url {
-        Url::parse(&format!("ws://127.0.0.1:9/{n}")).unwrap()
-    }
-
-    fn trackers(configured: Option<&[Url]>) -> Trackers {
-        let me = PeerId([b'x'; 20]);
-        Trackers::new(me, configured, &TaskTracker::new(), CancellationToken::new())
-    }
 
     #[tokio::test]
-    async fn a_tracker_that_is_named_twice_is_one() {
-        let trackers = trackers(Some(&[url(0)]));
+    async fn the_number_of_trackers_that_publishers_name_is_limited() {
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let at = |n: usize| format!("wss://tube{n}.test/tracker/socket").parse::<Url>().unwrap();
+        let trackers = Trackers::new(PeerId([b'a'; 20]), Some(&[at(0)]), &tasks, &cancel);
+        for n in 1..=NAMED_MAX + 1 {
+            assert!(trackers.named(&at(n)).is_some() && trackers.named(&at(n)).is_some());
+        }
+        let urls: Vec<_> = trackers.all().iter().map(|t| t.url().to_owned()).collect();
+        let expected = [0].into_iter().chain(2..=NAMED_MAX + 1).map(|n| at(n).to_string());
+        assert_eq!(urls, expected.collect::<Vec<_>>());
         assert_eq!(trackers.of_stream(None).len(), 1);
-        assert_eq!(trackers.of_stream(Some(&[url(0), url(1), url(1)])).len(), 2);
-        assert_eq!(trackers.of_stream(Some(&[url(1)])).len(), 1);
-        assert_eq!(trackers.all().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_named_while_sharing_is_off() {
-        let trackers = trackers(None);
-        assert!(trackers.of_stream(Some(&[url(1)])).is_empty() && trackers.all().is_empty());
-    }
-
-    #[tokio::test]
-    async fn of_too_many_the_idle_ones_go_first_and_those_in_use_stay() {
-        let trackers = trackers(Some(&[]));
-        let of_one: Vec<_> = (0..=OF_STREAM_MAX).map(url).collect();
-        assert_eq!(trackers.of_stream(Some(&of_one)).len(), OF_STREAM_MAX);
-        let memberships: Vec<_> = (0..NAMED_MAX)
-            .map(|n| trackers.of_stream(Some(&[url(n)]))[0].join(InfoHash([0; 20])))
-            .collect();
-        assert!(trackers.of_stream(Some(&[url(NAMED_MAX)])).is_empty());
-        drop(memberships);
-        assert_eq!(trackers.of_stream(Some(&[url(NAMED_MAX)])).len(), 1);
-        assert_eq!(trackers.all().len(), NAMED_MAX);
+        let of_rule = [0, 20, 20, 21].map(at);
+        assert_eq!(trackers.of_stream(Some(&of_rule)).len(), 3, "none twice");
+        let many: Vec<_> = (20..40).map(at).collect();
+        assert_eq!(trackers.of_stream(Some(&many)).len(), OF_STREAM_MAX);
+        let off = Trackers::new(PeerId([b'a'; 20]), None, &tasks, &cancel);
+        assert!(off.of_stream(Some(&many)).is_empty() && off.all().is_empty());
+        cancel.cancel();
+        tasks.close();
+        tasks.wait().await;
     }
 }

@@ -25,12 +25,14 @@ mod glimpse;
 mod lists;
 mod means;
 mod proof;
+mod sealed;
 
 pub use glimpse::Answer;
 use lists::Lists;
 use means::Means;
 pub use means::Rhythm;
 use proof::Proving;
+pub use sealed::READ_PAUSE;
 
 /// How peers' bytes are proved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Context {
     pub config: VerifyConfig,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
+    /// The list that has to have every segment, whoever sends it.
+    pub list: Option<Url>,
     /// The upstream client; it counts its requests.
     pub origin: Origin,
     /// Counts bytes.

@@ -228,15 +228,30 @@ mod tests {
     use crate::metrics::{Counters, Meter};
     use crate::rtc::Connector;
     use crate::rtc::memory::MemoryNet;
+    use crate::swarm::wire::Decoded;
 
     /// The other end of a link that serves one segment of two messages, and how the link feels.
     async fn serving(pace: Pace, is_in_a_hurry: bool) -> (Arc<dyn Link>, watch::Sender<bool>) {
+        let (link, theirs, mut heard, hurry) = linked(pace, is_in_a_hurry).await;
+        link.serve(4, 1, Bytes::from(vec![1; 2 * MESSAGE_BYTES_MAX]), None);
+        tokio::spawn(async move {
+            // Keeps the link, and takes what it tells.
+            let _link = link;
+            while heard.recv().await.is_some() {}
+        });
+        (theirs, hurry)
+    }
+
+    type Linked = (PeerLink, Arc<dyn Link>, mpsc::Receiver<LinkEvent>, watch::Sender<bool>);
+
+    /// A link, its other end, what it tells the actor, and how it feels.
+    async fn linked(pace: Pace, is_in_a_hurry: bool) -> Linked {
         let net = MemoryNet::new();
         let offer = net.offer().await.unwrap();
         let answer = net.answer(&offer.sdp).await.unwrap();
         offer.pending.accept(&answer.sdp).await.unwrap();
         let (ours, theirs) = tokio::join!(offer.pending.opened(), answer.pending.opened());
-        let (events, mut heard) = mpsc::channel(8);
+        let (events, heard) = mpsc::channel(8);
         let hurry = watch::Sender::new(is_in_a_hurry);
         let context = LinkContext {
             events,
@@ -253,13 +268,7 @@ mod tests {
             ours.unwrap(),
             &context,
         );
-        link.serve(4, 1, Bytes::from(vec![1; 2 * MESSAGE_BYTES_MAX]), None);
-        tokio::spawn(async move {
-            // Keeps the link, and takes what it tells.
-            let _link = link;
-            while heard.recv().await.is_some() {}
-        });
-        (theirs.unwrap(), hurry)
+        (link, theirs.unwrap(), heard, hurry)
     }
 
     /// Milliseconds until each of the segment's messages, in virtual time.
@@ -296,5 +305,68 @@ mod tests {
         let began = Instant::now();
         peer.receive().await.unwrap();
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_for_ten_seconds_is_dropped() {
+        let (link, peer, mut heard, _hurry) = linked(Pace::new(0, true), false).await;
+        link.serve(4, 1, Bytes::from(vec![1; 1000 * MESSAGE_BYTES_MAX]), None);
+        let began = Instant::now();
+        // It takes one message late, and nothing more: the time counts anew.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        peer.receive().await.unwrap();
+        assert!(matches!(heard.recv().await, Some(LinkEvent::Closed(PeerKey(1)))));
+        assert_eq!(began.elapsed().as_secs(), 19);
+        while peer.receive().await.is_some() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_is_cancelled_ends_at_once_and_another_takes_its_place() {
+        let (link, peer, _heard, _hurry) = linked(Pace::new(0, true), false).await;
+        link.serve(4, 1, Bytes::from(vec![1; 1000 * MESSAGE_BYTES_MAX]), None);
+        peer.receive().await.unwrap();
+        link.stop_serving(1);
+        link.serve(5, 2, Bytes::from_static(b"all"), None);
+        let mut said = Vec::new();
+        while said.len() < 3 {
+            let message = peer.receive().await.unwrap();
+            if message.len() < MESSAGE_BYTES_MAX {
+                said.push(wire::Decoder::new().decode(&message));
+            }
+        }
+        let head = Message::Data { segment: 5, size: 3, request: 2 };
+        let end = Message::Completed { segment: 5, request: 2 };
+        let expected = [Decoded::Message(head), Decoded::Payload, Decoded::Message(end)];
+        assert_eq!(said, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_talks_nonsense_is_not_listened_to_for_long() {
+        let first = |content: &[u8]| Bytes::from([b"cstr", content, b"dend"].concat());
+        let whole = |content: &[u8]| Bytes::from([b"cstr", content, b"cend"].concat());
+        let unknown = whole(&[99]);
+        let cases = [
+            (vec![unknown; 1000], None),
+            (vec![whole(b"\x04"); 31], None),
+            (vec![whole(b"\x04"); 32], Some(())),
+            (vec![whole(b"\x01i\x00"); 2], Some(())),
+            // Parts of a command that never ends.
+            ([vec![first(&[0; 60_000])], vec![more(&[0; 60_000]); 17]].concat(), Some(())),
+        ];
+        for (messages, expected) in cases {
+            let (_link, peer, mut heard, _hurry) = linked(Pace::new(0, true), false).await;
+            let absent = whole(b"\x04i\x01\x01r\x01\x01");
+            for message in messages.into_iter().chain([absent]) {
+                let second = Duration::from_secs(1);
+                tokio::time::timeout(second, peer.send(message)).await.unwrap().unwrap();
+            }
+            let event = heard.recv().await.unwrap();
+            let is_broken = matches!(event, LinkEvent::Broken(PeerKey(1)));
+            assert_eq!(is_broken.then_some(()), expected, "{event:?}");
+        }
+    }
+
+    fn more(content: &[u8]) -> Bytes {
+        Bytes::from([b"dstr", content, b"dend"].concat())
     }
 }

@@ -84,6 +84,7 @@ impl Swarm {
             for peer in &transfer.contributors {
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.strikes = 0;
+                    peer.excess = 0;
                     peer.given += 1;
                 }
             }

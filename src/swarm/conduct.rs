@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::demand::SEEDER_PATIENCE;
 use super::peer::average_rate;
 use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
 use super::state::{Follows, Joined, Swarm};
@@ -104,7 +105,9 @@ impl Swarm {
     pub(super) fn due(&self, segment: SegmentId) -> Option<Instant> {
         let readers = &self.transfers.get(&segment)?.readers;
         let due = |(player, reader): (&PlayerId, &Reader)| {
-            self.players.due(self.now, *player, segment).min(reader.since + self.config.hold_max)
+            let is_patient = *player == PlayerId::SEEDER && !self.window.is_live();
+            let hold_max = if is_patient { SEEDER_PATIENCE } else { self.config.hold_max };
+            self.players.due(self.now, *player, segment).min(reader.since + hold_max)
         };
         readers.iter().map(due).min()
     }

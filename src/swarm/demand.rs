@@ -18,6 +18,8 @@ const PLAYERS_MAX: usize = 64;
 const PENDING_MAX: usize = 64;
 /// Highest buffer level believed.
 const LEVEL_MAX: Duration = Duration::from_secs(3600);
+/// Longest a seeder waits for peers before it asks the origin for a segment of a recording.
+pub(super) const SEEDER_PATIENCE: Duration = Duration::from_secs(300);
 /// A player silent for this many target durations beyond its buffer has gone.
 const GONE_TARGETS: u32 = 2;
 
@@ -49,6 +51,10 @@ impl Players {
         segment: SegmentId,
         window: &Window,
     ) {
+        if id == PlayerId::SEEDER {
+            // It has no position: nothing is fetched ahead of it.
+            return;
+        }
         if !self.players.contains_key(&id) && self.players.len() >= PLAYERS_MAX {
             let silent = self.players.iter().min_by_key(|(_, p)| p.asked_at).map(|(id, _)| *id);
             silent.map(|id| self.players.remove(&id));
@@ -101,6 +107,9 @@ impl Players {
 
     /// When that player needs the segment: now at the earliest.
     pub(super) fn due(&self, now: Instant, id: PlayerId, segment: SegmentId) -> Instant {
+        if id == PlayerId::SEEDER {
+            return now + LEVEL_MAX;
+        }
         let Some(player) = self.players.get(&id) else { return now };
         let before: Duration =
             player.pending.iter().take_while(|(id, _)| *id < segment).map(|(_, d)| *d).sum();
@@ -206,6 +215,16 @@ mod tests {
         assert_eq!(players.positions(), [SegmentId(0)]);
         players.forget_gone(t + secs(12), secs(4));
         assert!(players.positions().is_empty());
+    }
+
+    #[test]
+    fn a_seeder_needs_nothing_soon_and_has_no_position() {
+        let (window, t) = (window(), Instant::now());
+        let mut players = Players::default();
+        players.demanded(t, PlayerId::SEEDER, SegmentId(0), &window);
+        players.handed(t, PlayerId::SEEDER, SegmentId(0));
+        assert!(players.positions().is_empty());
+        assert_eq!(players.due(t, PlayerId::SEEDER, SegmentId(9)), t + LEVEL_MAX);
     }
 
     #[test]

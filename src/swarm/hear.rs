@@ -114,7 +114,8 @@ impl Swarm {
     fn holding(&mut self, key: PeerKey, segment: SegmentId, total: u64, chunks: &[u64]) -> Follows {
         let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
         if !peer.may_announce(self.now) {
-            return self.flooded(key);
+            self.flooded(key);
+            return Follows::Plan;
         }
         peer.kin.holding(segment, total, chunks);
         if self.have.has(segment) {
@@ -127,18 +128,19 @@ impl Swarm {
     fn coming_to(&mut self, key: PeerKey, segments: Vec<(u64, u64)>) -> Follows {
         let Some(peer) = self.peers.get_mut(&key) else { return Follows::Word };
         if !peer.may_announce(self.now) {
-            return self.flooded(key);
+            self.flooded(key);
+            return Follows::Plan;
         }
         peer.kin.coming(segments);
         self.told.changed(self.now);
         Follows::PlanSoon
     }
 
-    fn flooded(&mut self, key: PeerKey) -> Follows {
+    /// It said more than is listened to.
+    pub(super) fn flooded(&mut self, key: PeerKey) {
         if self.peers.get_mut(&key).is_some_and(Peer::has_flooded) {
-            self.strike(key);
+            self.drop_peer(key, DropReason::Flood);
         }
-        Follows::Plan
     }
 
     fn announced(&mut self, key: PeerKey, loaded: Vec<u64>, loading: Vec<u64>) {
@@ -149,8 +151,8 @@ impl Swarm {
             if says_something {
                 self.joined = Joined::Done;
             }
-        } else if peer.has_flooded() {
-            self.strike(key);
+        } else {
+            self.flooded(key);
         }
     }
 

@@ -336,7 +336,10 @@ pub enum DropReason {
     /// It sent more than it had announced.
     #[error("sent more bytes than announced")]
     Overflow,
-    /// It earned too many strikes: stalled transfers, floods of messages.
+    /// It said more than anybody listens to.
+    #[error("talked without end")]
+    Flood,
+    /// It earned too many strikes: stalled transfers, segments that it did not have.
     #[error("failed too often")]
     Strikes,
     /// What it sent did not verify.

@@ -18,8 +18,8 @@ const ANNOUNCEMENTS_BURST: u32 = 120;
 /// Requests answered per second, and at once.
 const REQUESTS_PER_SECOND: u32 = 200;
 const REQUESTS_BURST: u32 = 400;
-/// So many messages too many are one strike.
-const EXCESS_PER_STRIKE: u32 = 20;
+/// A peer with so many messages too many, and no success between, is dropped.
+const EXCESS_MAX: u32 = 60;
 /// Request numbers stay below this: browsers write them in decimal digits of that many.
 const REQUEST_MAX: u64 = 1_000_000_000;
 /// A transfer's rate is not judged before it has flowed for this long.
@@ -34,6 +34,8 @@ pub(super) struct Peer {
     pub(super) is_near: bool,
     /// Strikes since its last success.
     pub(super) strikes: u32,
+    /// Messages too many since its last success.
+    pub(super) excess: u32,
     /// Verified segments it contributed to.
     pub(super) given: u64,
     /// How fast it sends.
@@ -47,7 +49,6 @@ pub(super) struct Peer {
     announcements: Bucket,
     requests: Bucket,
     request_next: u64,
-    excess: u32,
 }
 
 /// A request to a peer and what came of it.
@@ -86,6 +87,7 @@ impl Peer {
             id,
             is_near: false,
             strikes: 0,
+            excess: 0,
             given: 0,
             throughput: Throughput::default(),
             download: None,
@@ -95,7 +97,6 @@ impl Peer {
             announcements: Bucket::new(ANNOUNCEMENTS_BURST, ANNOUNCEMENTS_PER_SECOND, now),
             requests: Bucket::new(REQUESTS_BURST, REQUESTS_PER_SECOND, now),
             request_next: 0,
-            excess: 0,
         }
     }
 
@@ -120,10 +121,10 @@ impl Peer {
         self.requests.take(now)
     }
 
-    /// One more message was not looked at; whether it is time for a strike.
+    /// One more message was not looked at; whether that is enough.
     pub(super) fn has_flooded(&mut self) -> bool {
         self.excess = self.excess.saturating_add(1);
-        self.excess.is_multiple_of(EXCESS_PER_STRIKE)
+        self.excess >= EXCESS_MAX
     }
 
     /// It does not have that segment after all.

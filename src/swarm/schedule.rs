@@ -210,7 +210,10 @@ impl Ask<'_> {
             _ if is_lonely => Some(now),
             (true, _) => self.turn_at(),
             // Who turns up in a moment may hold it.
-            (false, None) if s.peers.is_empty() => None,
+            (false, None) if s.peers.is_empty() => {
+                transfer.is_for_seeding().then(|| opened.at + s.config.hold_max)
+            }
+            (false, None) if transfer.is_for_seeding() => Some(now),
             (false, None) => Some(earlier_by(fallback_at, s.config.origin_lead)),
             (false, Some(_)) => None,
         };

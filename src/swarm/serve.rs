@@ -20,10 +20,7 @@ impl Swarm {
     pub(super) fn requested(&mut self, key: PeerKey, wanted: Wanted) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if !peer.may_request(self.now) {
-            if peer.has_flooded() {
-                self.strike(key);
-            }
-            return;
+            return self.flooded(key);
         }
         let is_kin = peer.is_kin();
         self.uploads.unqueue(key);

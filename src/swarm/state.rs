@@ -12,7 +12,7 @@ use super::have::Have;
 use super::peer::Peer;
 use super::rate::Downlink;
 use super::relay::Told;
-use super::transfer::{Source, Transfer};
+use super::transfer::Transfer;
 use super::upload::Uploads;
 use super::window::Window;
 use super::{Config, Expected, Input, Output, Reason};
@@ -214,7 +214,7 @@ impl Swarm {
     /// Whether a player needs a segment soon that is on its way from the origin: nothing else
     /// should take of the connection then.
     pub fn is_in_a_hurry(&self) -> bool {
-        let is_fetched = |t: &Transfer| t.is_demanded() && t.is_fetching();
+        let is_fetched = |t: &Transfer| t.is_demanded() && !t.is_for_seeding() && t.is_fetching();
         let fetched = self.transfers.iter().filter(|(_, transfer)| is_fetched(transfer));
         fetched.into_iter().any(|(segment, _)| self.is_due_soon(*segment))
     }
@@ -237,7 +237,7 @@ impl Swarm {
                 let known = Some((asked.from, asked.end));
                 assert_eq!(part, known, "segment {segment} and {peer:?} differ");
             }
-            if transfer.source == Source::Waiting {
+            if transfer.source == super::transfer::Source::Waiting {
                 let is_unattended = transfer.is_demanded() && self.deadline.is_none();
                 assert!(!is_unattended, "segment {segment} waits for nothing");
             } else {

@@ -116,6 +116,11 @@ impl Transfer {
         !self.readers.is_empty()
     }
 
+    /// Whether only a seeder waits for it.
+    pub(super) fn is_for_seeding(&self) -> bool {
+        self.is_demanded() && self.readers.keys().all(|player| *player == PlayerId::SEEDER)
+    }
+
     /// Bytes from the first on without a gap.
     pub(super) fn have(&self) -> u64 {
         self.got.prefix()

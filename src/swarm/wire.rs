@@ -303,6 +303,10 @@ fn encode_body(message: &Message) -> Option<Vec<u8>> {
 
 fn decode_body(body: &[u8]) -> Result<Message, WireError> {
     let (&op, rest) = body.split_first().ok_or(WireError::Truncated)?;
+    // First of all: what others know and we do not may have other fields.
+    if !matches!(op, 0..=5 | extension::HASH | kin::HOLDING | kin::COMING | kin::BLOCKS) {
+        return Err(WireError::UnknownCommand(op));
+    }
     let mut fields = Fields::read(rest)?;
     if op == 0 {
         return Ok(Message::Announcement { loaded: fields.ids('l')?, loading: fields.ids('p')? });

@@ -21,7 +21,7 @@ fn error_line(output: &Output, code: i32) -> String {
 
 #[tokio::test]
 async fn every_command_explains_itself() {
-    let commands = ["serve", "play", "url", "status", "tracker", "demo", "config"];
+    let commands = ["serve", "play", "seed", "url", "status", "tracker", "demo", "config"];
     let help = run(&["--help"]).await;
     assert_eq!(help.status.code(), Some(0));
     for name in commands {

@@ -8,6 +8,7 @@ mod ll_origin;
 mod origin;
 mod origin_fetch;
 mod resource;
+mod seeding;
 mod sharing;
 mod verifying;
 
@@ -29,3 +30,4 @@ mod delivery;
 mod origin_kinds;
 mod origin_patience;
 mod origin_proxy;
+mod peertube;

@@ -7,8 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "a failed test shows the logs of its processes")]
 
+mod audience;
+mod cost;
 mod faults;
 mod ffmpeg9;
+mod hostile;
 mod http;
 mod kodi;
 mod kodi_watching;
@@ -22,5 +25,9 @@ mod players;
 mod process;
 mod sharing;
 mod streams;
+mod swarm_exchange;
+mod swarm_pages;
+mod swarm_streams;
+mod swarm_trouble;
 mod watching;
 mod world;

@@ -57,11 +57,17 @@ impl LiveKind {
 /// Starts a packager that writes a sliding window at the pace of real time under the origin's
 /// root, and waits until a player could begin.
 pub fn live(world: &World, kind: LiveKind) -> Process {
+    live_window(world, kind, 8)
+}
+
+/// The same with so many segments in its window.
+pub fn live_window(world: &World, kind: LiveKind, segments: u32) -> Process {
     let playlist = world.origin.file(&world.origin.url(kind.path()));
     let directory = playlist.parent().unwrap();
     fs::create_dir_all(directory).unwrap();
     let mut command = ffmpeg(directory, 3600, true);
-    command.args(["-hls_time", "2", "-hls_list_size", "8", "-hls_delete_threshold", "8"]);
+    command.args(["-hls_time", "2", "-hls_list_size", &segments.to_string()]);
+    command.args(["-hls_delete_threshold", "8"]);
     // Renaming makes every file appear whole, as a real packager's upload does.
     command.args(["-hls_flags", "delete_segments+temp_file+independent_segments"]);
     muxing(&mut command, matches!(kind, LiveKind::Fmp4));
@@ -120,7 +126,8 @@ fn make_large(directory: &Path) {
     }
 }
 
-fn vod(directory: &Path, length_s: u32, options: &[&str], muxer: impl FnOnce(&mut Command)) {
+/// Makes one stream on demand in `directory`, of which `options` change the encoding.
+pub fn vod(directory: &Path, length_s: u32, options: &[&str], muxer: impl FnOnce(&mut Command)) {
     fs::create_dir_all(directory).unwrap();
     let mut command = ffmpeg(directory, length_s, false);
     command.args(options);
@@ -148,7 +155,8 @@ fn ffmpeg(directory: &Path, length_s: u32, is_real_time: bool) -> Command {
     command
 }
 
-fn muxing(command: &mut Command, is_fmp4: bool) {
+/// One file for each segment.
+pub fn muxing(command: &mut Command, is_fmp4: bool) {
     if is_fmp4 {
         command.args(["-hls_segment_type", "fmp4", "-hls_fmp4_init_filename", "init.mp4"]);
         command.args(["-hls_segment_filename", "seg-%d.m4s"]);

@@ -34,6 +34,8 @@ pub struct World {
     pub origin: Origin,
     /// Web origin of the page that hosts hls.js, if there is one.
     pub page_origin: Option<String>,
+    /// Lines for the section `[p2p]` of daemons started from now on.
+    pub p2p_settings: String,
     scratch: Scratch,
 }
 
@@ -42,7 +44,7 @@ impl World {
         let scratch = Scratch::new();
         let origin = Origin::start(scratch.path());
         let tracker = Tracker::start(tracker, free_port(), scratch.path());
-        Self { tracker, origin, page_origin: None, scratch }
+        Self { tracker, origin, page_origin: None, p2p_settings: String::new(), scratch }
     }
 
     /// The directory for logs and players' own files.
@@ -56,7 +58,10 @@ impl World {
         let config = self.directory().join(format!("{name}.toml"));
         let pages: Vec<_> = self.page_origin.iter().map(|page| format!("\"{page}\"")).collect();
         let pages = pages.join(", ");
-        let text = format!("[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"127.0.0.1\"]\n");
+        let settings = &self.p2p_settings;
+        let text = format!(
+            "[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"127.0.0.1\"]\n{settings}\n"
+        );
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hlswarm"));
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
@@ -91,6 +96,11 @@ impl Daemon {
         rest.replacen('/', "://", 1)
     }
 
+    /// What a URI in the playlist at `origin_url` leads to, as a player finds it here.
+    pub fn absolute(&self, origin_url: &str, uri: &str) -> String {
+        Url::parse(&self.url(origin_url)).unwrap().join(uri).unwrap().into()
+    }
+
     /// A number of `GET /api/v1/stats`' `totals`.
     pub fn total(&self, name: &str) -> u64 {
         self.stats()["totals"][name].as_u64().unwrap_or_else(|| panic!("no totals.{name}"))
@@ -99,6 +109,18 @@ impl Daemon {
     /// Peers it is connected to, over all streams.
     pub fn peers(&self) -> usize {
         self.stats()["peers"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The id of its process, which leads a process group of its own.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The most memory it has had at a time.
+    pub fn memory_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
     }
 
     pub fn kill(&mut self) {
@@ -153,7 +175,7 @@ impl Tracker {
         *self = Self::start(self.kind, self.port, &self.directory);
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
 }
@@ -207,6 +229,11 @@ impl Origin {
         }
     }
 
+    /// Makes it refuse segments, not their initialisation sections, to `asker` from now on.
+    pub fn refuse(&self, asker: Asker) {
+        fs::write(self.directory.join(format!("refused-{}", asker.name())), "").unwrap();
+    }
+
     /// Every request so far, from its access log.
     pub fn requests(&self) -> Vec<Request> {
         let log = fs::read_to_string(self.directory.join("access.txt")).unwrap_or_default();
@@ -214,7 +241,8 @@ impl Origin {
             let mut words = line.split(' ');
             let status = words.next()?.parse().ok()?;
             let body_bytes = words.next()?.parse().ok()?;
-            Some(Request { status, body_bytes, path: words.next()?.to_owned() })
+            let (path, asker) = (words.next()?.to_owned(), words.next()?.to_owned());
+            Some(Request { status, body_bytes, path, asker })
         };
         log.lines().filter_map(parse).collect()
     }
@@ -224,16 +252,39 @@ impl Origin {
     }
 }
 
+/// Whom the origin tells apart.
+#[derive(Clone, Copy)]
+pub enum Asker {
+    /// A page in a browser.
+    Page,
+    /// Anybody else, who wants a whole file.
+    Daemon,
+    /// Anybody else, who wants a part of a file.
+    Slices,
+}
+
+impl Asker {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Daemon => "daemon",
+            Self::Slices => "slices",
+        }
+    }
+}
+
 /// One line of the origin's access log.
 pub struct Request {
     pub status: u16,
     pub body_bytes: u64,
     pub path: String,
+    /// Who asked: "page", "daemon", "slices", or "init" for whoever wants the begin of a file.
+    pub asker: String,
 }
 
 impl Request {
     pub fn is_segment(&self) -> bool {
-        [".ts", ".m4s"].iter().any(|extension| self.path.ends_with(extension))
+        [".ts", ".m4s", "all.mp4"].iter().any(|extension| self.path.ends_with(extension))
     }
 }
 
@@ -245,7 +296,11 @@ fn nginx_config(directory: &Path, port: u16) -> String {
         "daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/nginx-error.log;
 events {{ worker_connections 512; }}
 http {{
-  log_format short '$status $body_bytes_sent $uri';
+  log_format short '$status $body_bytes_sent $uri $asker';
+  # Pages say where they are from. The initialisation section of a single file is at its begin.
+  map \"$http_origin|$http_range\" $asker {{
+    ~^.*\\|bytes=0- init; ~^.+\\| page; ~^\\|. slices; default daemon;
+  }}
   access_log {dir}/access.txt short;
   client_body_temp_path {dir}/tmp-body; proxy_temp_path {dir}/tmp-proxy;
   fastcgi_temp_path {dir}/tmp-fastcgi; uwsgi_temp_path {dir}/tmp-uwsgi;
@@ -256,7 +311,16 @@ http {{
     listen 127.0.0.1:{port};
     root {dir}/www;
     if (-f {dir}/down) {{ return 503; }}
-    location ~ \\.m3u8$ {{ add_header Cache-Control no-cache; }}
+    rewrite ^/moved/(.*)$ /$1?token=given redirect;
+    if ($request_method = OPTIONS) {{ return 204; }}
+    add_header Access-Control-Allow-Origin * always;
+    add_header Access-Control-Allow-Headers range always;
+    location ~ \\.m3u8$ {{
+      add_header Cache-Control no-cache;
+      add_header Access-Control-Allow-Origin *;
+    }}
+    location ~ init\\.mp4$ {{ }}
+    location ~ \\.(ts|m4s|mp4)$ {{ if (-f {dir}/refused-$asker) {{ return 403; }} }}
   }}
 }}
 "

@@ -20,6 +20,7 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("swarm", &[]),
     ("playlist", &[]),
     ("verify", &[]),
+    ("peertube", &[]),
     // What the blocks of a segment are is kept with it.
     ("cache", &["verify"]),
     ("origin", &[]),
@@ -27,25 +28,33 @@ pub const MAY_USE: &[(&str, &[&str])] = &[
     ("tracker", &[]),
     ("stream", &["swarm", "verify", "playlist", "cache", "origin", "rtc", "tracker"]),
     // The tracker only for its state, which the statistics show.
-    ("http", &["stream", "playlist", "cache", "origin", "tracker"]),
+    ("http", &["stream", "playlist", "peertube", "cache", "origin", "tracker"]),
     (
         "config",
         &["http", "playlist", "stream", "swarm", "verify", "cache", "origin", "rtc", "tracker"],
     ),
+    ("seed", &["http", "stream", "playlist"]),
     (
         "daemon",
         &[
-            "config", "shutdown", "http", "stream", "playlist", "swarm", "verify", "cache",
+            "config", "shutdown", "http", "seed", "stream", "playlist", "swarm", "verify", "cache",
             "origin", "rtc", "tracker",
         ],
     ),
     ("demo", &["cli", "daemon", "config", "shutdown", "playlist", "origin", "tracker"]),
     ("cli", &["config"]),
-    ("run", &["cli", "config", "daemon", "demo", "shutdown", "origin", "playlist", "tracker"]),
+    (
+        "run",
+        &[
+            "cli", "config", "daemon", "demo", "seed", "shutdown", "origin", "peertube",
+            "playlist", "tracker",
+        ],
+    ),
 ];
 
 /// Files and directories that know no clock, socket, task or order of hash tables.
 pub const PURE: &[&str] = &[
+    "src/peertube/",
     "src/playlist/",
     "src/swarm/",
     "src/verify/",

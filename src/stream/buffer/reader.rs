@@ -57,10 +57,12 @@ impl Reader {
         loop {
             {
                 let state = self.buffer.lock();
-                match (&state.head, &state.end) {
+                // What is sealed may still turn out to be wrong, and is nothing then.
+                let head = state.head.as_ref().filter(|_| !state.is_sealed);
+                match (head, &state.end) {
                     (Some(head), _) => return Ok(head.clone()),
                     (None, Some(Err(failure))) => return Err(failure.clone()),
-                    (None, Some(Ok(()))) => return Err(Failure::Abandoned),
+                    (None, Some(Ok(()))) => return state.head.clone().ok_or(Failure::Abandoned),
                     (None, None) => {}
                 }
             }

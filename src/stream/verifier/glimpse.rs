@@ -23,7 +23,10 @@ impl Verifier {
     /// Whether lists of block hashes are the strongest means there may be: not where the publisher
     /// says what segments are, or may do so.
     pub fn allows_lists(&self, segment: &FetchRequest) -> bool {
-        self.lists.is_without() && self.means.compares() && !self.means.may_have_digest(segment)
+        !self.lists.is_binding()
+            && self.lists.is_without()
+            && self.means.compares()
+            && !self.means.may_have_digest(segment)
     }
 
     /// Looks, and tells what was seen.

@@ -22,6 +22,8 @@ use crate::verify::hash_list::{HashList, LIST_BYTES_MAX, place};
 /// The list of one stream.
 pub struct Lists {
     place: Url,
+    /// The publisher has named it, and nothing is given out without its word.
+    is_binding: bool,
     origin: Origin,
     meter: Meter,
     tasks: TaskTracker,
@@ -43,7 +45,11 @@ impl Lists {
     /// Where the settings say, else beside the playlist.
     pub fn new(context: &Context) -> Arc<Self> {
         Arc::new(Self {
-            place: place(&context.config.lists, &context.playlist),
+            is_binding: context.list.is_some(),
+            place: match &context.list {
+                Some(named) => named.clone(),
+                None => place(&context.config.lists, &context.playlist),
+            },
             origin: context.origin.clone(),
             meter: context.meter.clone(),
             tasks: context.tasks.clone(),
@@ -55,6 +61,11 @@ impl Lists {
     /// Where it is.
     pub fn place(&self) -> &Url {
         &self.place
+    }
+
+    /// Whether it has the last word, even about what the origin sends.
+    pub fn is_binding(&self) -> bool {
+        self.is_binding
     }
 
     /// Whether there is one.
@@ -131,6 +142,8 @@ impl Lists {
                 state.is_being_read = false;
                 match read {
                     Some(Ok(Some(list))) => state.list = Some(Arc::new(list)),
+                    // That of a live stream may come later than its first segment.
+                    Some(Ok(None)) if lists.is_binding && rhythm.is_live => {}
                     Some(Ok(None)) => state.is_absent = state.list.is_none(),
                     Some(Err(_)) | None => {}
                 }

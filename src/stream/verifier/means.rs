@@ -118,7 +118,9 @@ impl Means {
         let wanted = Wanted::Slice(ByteRange { offset, len: slice.end - slice.start });
         let request = FetchRequest { wanted, ..whole.clone() };
         match self.origin.open_patiently(&request, 0, None).await {
-            Ok(answer) if answer.status == StatusCode::PARTIAL_CONTENT => Sliced::Answer(answer),
+            Ok(answer) if answer.status == StatusCode::PARTIAL_CONTENT => {
+                Sliced::Answer(Box::new(answer))
+            }
             Ok(answer) if answer.status == StatusCode::OK => {
                 self.forgo_ranges();
                 Sliced::Nothing
@@ -132,7 +134,7 @@ impl Means {
 /// What comes of asking for a slice.
 pub enum Sliced {
     /// Here it is.
-    Answer(OriginResponse),
+    Answer(Box<OriginResponse>),
     /// The origin does not send slices, or not this one.
     Nothing,
     /// It could not be asked.

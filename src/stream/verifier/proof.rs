@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::lists::Lists;
 use super::means::{Means, Sliced, resource_size};
-use super::{By, Evidence, Outcome};
+use super::{By, Evidence, Outcome, sealed};
 use crate::ids::{ByteRange, fill_random};
 use crate::metrics::Meter;
 use crate::origin::{FetchRequest, OriginError, OriginResponse, Wanted};
@@ -32,13 +32,13 @@ const SLICES_AT_ONCE: usize = 4;
 
 /// A check under way.
 pub struct Proving {
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
     bytes: Bytes,
     /// What to compare where nothing else proves it.
     slices: Check,
     /// What to compare where members agree.
     agreed_slices: Check,
-    lists: Arc<Lists>,
+    pub(super) lists: Arc<Lists>,
     means: Arc<Means>,
     meter: Meter,
 }
@@ -79,7 +79,7 @@ impl Proving {
 
     /// The verdict, in time.
     pub async fn run(mut self) -> Outcome {
-        let buffer = self.evidence.buffer.clone();
+        let (buffer, is_sealed) = (self.evidence.buffer.clone(), self.lists.is_binding());
         let proof = async {
             let Ok(_place) = self.means.places.acquire().await else { return Outcome::Unproven };
             self.evidence.request = self.place_to_ask().await;
@@ -88,7 +88,7 @@ impl Proving {
         tokio::select! {
             biased;
             outcome = proof => outcome,
-            () = patience(&buffer) => {
+            () = patience(&buffer, is_sealed) => {
                 tracing::debug!("a check takes too long");
                 Outcome::Unproven
             }
@@ -107,6 +107,9 @@ impl Proving {
     }
 
     async fn prove(&self) -> Outcome {
+        if self.lists.is_binding() {
+            return self.prove_by_list_alone().await;
+        }
         let Evidence { request, list, rhythm, is_whole, agreed, .. } = &self.evidence;
         let listed = self.lists.find(request, list, *rhythm).await;
         if !is_whole && (listed.is_some() || self.means.may_have_digest(request)) {
@@ -155,13 +158,13 @@ impl Proving {
         outcome
     }
 
-    async fn fits(&self, digest: Digest) -> bool {
+    pub(super) async fn fits(&self, digest: Digest) -> bool {
         let bytes = self.bytes.clone();
         // Megabytes take milliseconds: too long for a thread that others wait for.
         tokio::task::spawn_blocking(move || digest.fits(&bytes)).await.unwrap_or(false)
     }
 
-    async fn compare(&self, check: &Check, by: By) -> Outcome {
+    pub(super) async fn compare(&self, check: &Check, by: By) -> Outcome {
         let compared = match check {
             Check::Slices(slices) if self.means.has_ranges() => self.compare_slices(slices).await,
             Check::Slices(slices) if slices.is_empty() => Compared::Same,
@@ -254,20 +257,21 @@ impl Proving {
         }
     }
 
-    fn proved(&self, by: By) -> Outcome {
+    pub(super) fn proved(&self, by: By) -> Outcome {
         Outcome::Proved(self.bytes.len() as u64, by)
     }
 }
 
 /// Who sent everything that peers sent.
-fn sole_sender(shares: &[Share]) -> Option<crate::ids::PeerKey> {
+pub(super) fn sole_sender(shares: &[Share]) -> Option<crate::ids::PeerKey> {
     culprit(shares, &(0..u64::MAX))
 }
 
 /// Ends when a player has waited long enough, or nobody could want to wait any longer.
-async fn patience(buffer: &SegmentBuffer) {
+async fn patience(buffer: &SegmentBuffer, is_sealed: bool) {
+    let patience = if is_sealed { sealed::PATIENCE } else { PATIENCE };
     for _ in 0..PATIENCE_AHEAD {
-        sleep(PATIENCE).await;
+        sleep(patience).await;
         if buffer.has_readers() {
             break;
         }

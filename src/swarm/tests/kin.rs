@@ -231,7 +231,7 @@ fn a_flood_of_words_about_chunks_is_a_drop_in_the_end() {
         _ => Message::Coming { segments: vec![(6, 1)] },
     };
     let lines: Vec<_> = (0..300).flat_map(|n| s.hear(1, say(n))).collect();
-    assert_eq!(lines, ["1: drop, failed too often"]);
+    assert_eq!(lines, ["1: drop, talked without end"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod laws;
 mod peers;
 mod relay;
 mod seats;
+mod seeding;
 mod world;
 
 use std::collections::BTreeSet;

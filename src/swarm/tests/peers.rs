@@ -176,7 +176,7 @@ fn a_peer_that_stalls_three_times_in_a_row_is_dropped() {
 fn a_flood_of_announcements_is_a_drop_in_the_end() {
     let mut s = Script::joined(false, 1);
     let outputs: Vec<_> = (0..200).flat_map(|_| s.announce(1, &[1], &[])).collect();
-    assert_eq!(outputs, ["1: drop, failed too often"]);
+    assert_eq!(outputs, ["1: drop, talked without end"]);
     assert_eq!(s.announce(1, &[1], &[]), NOTHING);
 }
 

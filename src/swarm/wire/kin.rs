@@ -109,6 +109,11 @@ mod tests {
         frame[4..frame.len() - 4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    fn documented(message: &Message) {
+        let written: String = include_str!("../../../PROTOCOL.md").split_whitespace().collect();
+        assert!(written.contains(&hex(message)), "{message:?} is {}", hex(message));
+    }
+
     #[test]
     fn the_bytes_are_these() {
         let request = Message::RequestPart { segment: 17, request: 3, from: 65_536, end: 196_608 };
@@ -121,6 +126,10 @@ mod tests {
         assert_eq!(hex(&coming), "116110010101126210020101130201012c631001010114");
         assert_eq!(hex(&Message::Coming { segments: vec![] }), "11");
         let hashes = vec![[0xaa; 16], [0xbb; 16]];
+        let two = Message::Blocks { segment: 17, total: 16_384, first: 0, hashes: hashes.clone() };
+        documented(&two);
+        documented(&Message::Holding { segment: 17, total: 1_000_000, chunks: vec![0, 1, 15] });
+        documented(&Message::Coming { segments: vec![(18, 1), (19, 2), (300, 2), (20, 3)] });
         let blocks = Message::Blocks { segment: 17, total: 2_100_000, first: 255, hashes };
         let said =
             format!("126901117403200b206602 00ff682020{}{}", "aa".repeat(16), "bb".repeat(16));

@@ -67,7 +67,7 @@ impl Waiting {
         Self::join_swarm(PeerId(*id), address.parse().unwrap(), tracker, hash).await
     }
 
-    /// The same of the swarm with a name.
+    /// Becomes a member of any swarm.
     pub async fn join_swarm(id: PeerId, address: IpAddr, tracker: &str, hash: InfoHash) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let session = SessionConfig {

@@ -10,9 +10,6 @@ use super::plan::Plan;
 use super::queue::Event;
 use super::viewer::{Fetch, key};
 
-/// Bytes of a segment that are compared with the origin's.
-const CHECK_BYTES: u64 = 8 << 10;
-
 /// What a flow carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -28,7 +25,7 @@ pub struct Conn {
     pub places: [usize; 2],
     pub generations: [u32; 2],
     pub is_open: [bool; 2],
-    one_way_us: u64,
+    pub one_way_us: u64,
     ceiling: f64,
     /// What each end sends.
     serves: [Option<Serve>; 2],
@@ -141,59 +138,6 @@ impl World {
         }
     }
 
-    /// A viewer has bytes of a segment from a peer: something of the first of them is fetched from
-    /// the origin, to compare; what agrees with that may be passed on.
-    fn came(&mut self, place: usize, segment: SegmentId, from: u64, end: u64) {
-        let check = self.viewers[place].checks.entry(segment).or_default();
-        if check.is_done {
-            self.input(place, Input::Proved { segment, from, end });
-        } else {
-            check.waiting.push((from, end));
-            self.check(place, segment);
-        }
-    }
-
-    /// Begins the comparison.
-    pub(super) fn check(&mut self, place: usize, segment: SegmentId) {
-        let viewer = &mut self.viewers[place];
-        let Some(check) = viewer.checks.get_mut(&segment) else { return };
-        if check.has_begun {
-            return;
-        }
-        check.has_begun = true;
-        let (rtt_us, down) = viewer.line.map_or((0, 1.0), |line| (line.rtt_us, line.down));
-        let took_us = self.plan.delays.origin_us + rtt_us + (CHECK_BYTES as f64 / down) as u64;
-        let generation = viewer.generation;
-        if self.is_measured(self.now_us) {
-            self.report.origin_bytes += CHECK_BYTES;
-            self.report.check_bytes += CHECK_BYTES;
-        }
-        let event = Event::Checked { place, generation, segment };
-        self.queue.push(self.now_us + took_us, event);
-    }
-
-    pub(super) fn checked(&mut self, place: usize, segment: SegmentId) {
-        let Some(check) = self.viewers[place].checks.get_mut(&segment) else { return };
-        check.is_done = true;
-        if check.is_whole {
-            return self.complete(place, segment);
-        }
-        for (from, end) in std::mem::take(&mut check.waiting) {
-            self.input(place, Input::Proved { segment, from, end });
-        }
-    }
-
-    pub(super) fn verify(&mut self, place: usize, segment: SegmentId) {
-        self.stop_fetch(place, segment);
-        let check = self.viewers[place].checks.entry(segment).or_default();
-        check.is_whole = true;
-        if check.is_done {
-            self.complete(place, segment);
-        } else {
-            self.check(place, segment);
-        }
-    }
-
     fn peer_sent(&mut self, conn: usize, end: usize, len: u64, is_last: bool) {
         let Some(serve) = self.conns[conn].serves[end] else { return };
         let peer = key(conn);
@@ -252,6 +196,9 @@ impl World {
             None => Message::Data { segment, size, request },
             Some(total) => Message::Part { segment, size, request, total },
         };
+        if total.is_some() {
+            self.list_said(places[end], conn, end, SegmentId(segment));
+        }
         self.input(to, Input::Heard { peer: key(conn), message });
     }
 

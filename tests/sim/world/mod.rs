@@ -3,6 +3,7 @@
 //! Every viewer is a [`Swarm`], unmodified, with a player and a cache; `network` moves the bytes.
 //! The world only passes on what happens. Driven by the tests beside it and by the offload bench.
 
+mod checks;
 mod exchange;
 mod network;
 pub mod plan;
@@ -16,6 +17,7 @@ mod watching;
 use std::time::{Duration, Instant};
 
 use hlswarm::ids::{PeerKey, SegmentId};
+use hlswarm::swarm::wire::Message;
 use hlswarm::swarm::{Input, Output, Reason};
 
 use exchange::{Conn, Load, Serve};
@@ -123,7 +125,7 @@ impl World {
             Event::Connect(conn) => self.connect(conn),
             Event::Heard { conn, end, message } => {
                 if let Some(place) = self.open_end(conn, end) {
-                    self.input(place, Input::Heard { peer: PeerKey(conn as u32), message });
+                    self.heard(place, conn, message);
                 }
             }
             Event::Gone { conn, end } => self.gone(conn, end),
@@ -135,6 +137,14 @@ impl World {
             }
         }
         self.collect_looks();
+    }
+
+    fn heard(&mut self, place: usize, conn: usize, message: Message) {
+        if let Message::Blocks { segment, .. } = message {
+            self.list_came(place, SegmentId(segment));
+        } else {
+            self.input(place, Input::Heard { peer: PeerKey(conn as u32), message });
+        }
     }
 
     fn is_there(&self, place: usize, generation: u32) -> bool {
@@ -204,6 +214,7 @@ impl World {
 
     /// The segment is whole: kept, and handed to the player if it waits for it.
     fn complete(&mut self, place: usize, segment: SegmentId) {
+        self.say_owed(place, segment);
         self.viewers[place].checks.remove(&segment);
         let evicted = self.viewers[place].keep(segment, self.plan.cache_segments());
         if let Some(published_us) = self.plan.published_us(segment.0)

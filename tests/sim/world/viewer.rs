@@ -6,6 +6,7 @@ use hlswarm::http::delay::Delays;
 use hlswarm::ids::{PeerId, PeerKey, SegmentId};
 use hlswarm::swarm::Swarm;
 
+use super::checks::Check;
 use super::network::FlowId;
 use super::plan::Line;
 
@@ -32,17 +33,6 @@ pub struct Viewer {
     pub player: Player,
     /// When the swarm will be told the time.
     pub alarm_us: Option<u64>,
-}
-
-/// How far a comparison with the origin's bytes is.
-#[derive(Clone, Debug, Default)]
-pub struct Check {
-    pub has_begun: bool,
-    pub is_done: bool,
-    /// All bytes are there, and wait for it.
-    pub is_whole: bool,
-    /// What peers sent in the meantime.
-    pub waiting: Vec<(u64, u64)>,
 }
 
 /// A request to the origin.
