@@ -136,6 +136,9 @@ settings! {
         /// Local IP addresses to connect from; empty means every network interface, and loopback
         /// too when a tracker is on this machine.
         bind: Vec<IpAddr> = Vec::new();
+        /// Whether to ask the local network for the addresses that browsers hide behind ".local"
+        /// names. Not done where "bind" has no address of a local network.
+        mdns: bool = true;
         /// STUN servers ("stun:host:port") that find your public address; each learns of every
         /// session.
         stun: Vec<String> = Vec::new();

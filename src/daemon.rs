@@ -27,7 +27,7 @@ use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
 use crate::playlist::rules::Rules;
 use crate::redact;
-use crate::rtc::{Connector, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
+use crate::rtc::{Connector, MDNS_GROUP, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
 use crate::seed::Seeder;
 use crate::stream::{Budget, Pace, Parts, Registry, Trackers, VerifyConfig};
 use crate::swarm;
@@ -276,7 +276,7 @@ fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connecto
         bind: config.bind.clone(),
         include_loopback: is_bound_to_loopback || (config.bind.is_empty() && is_local_tracker),
         stun: config.stun.clone(),
-        mdns: false,
+        mdns: config.mdns.then_some(MDNS_GROUP),
         tasks: tasks.clone(),
     })))
 }

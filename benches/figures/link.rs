@@ -74,7 +74,7 @@ fn connect(
         bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         include_loopback: true,
         stun: Vec::new(),
-        mdns: false,
+        mdns: None,
         tasks: tasks.clone(),
     });
     let offer = ours.block_on(connector.offer())?;

@@ -17,7 +17,7 @@ pub mod guard;
 pub mod headers;
 mod held;
 mod part;
-mod peertube;
+pub mod peertube;
 mod play;
 mod playlist;
 mod proxy;

@@ -2,7 +2,7 @@
 //! has the stream played by that.
 //!
 //! What answers mean is read in `crate::peertube`. Only the instance is asked, and for sharing the
-//! one whose tracker it is; nobody learns the player's headers. Driven by `play`.
+//! one whose tracker it is; nobody learns the player's headers. Driven by `play` and the seeder.
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::timeout;
-use url::Url;
+use url::{Position, Url};
 
 use super::answer::Front;
 use super::error::Problem;
 use crate::origin::{FetchRequest, OriginError, Waited};
-use crate::peertube::{self, ANSWER_BYTES_MAX, Found, Instance, Link, Stream, found, is_quick};
+use crate::peertube::{
+    self, ANSWER_BYTES_MAX, Found, Instance, Link, NotPlayable, Stream, found, is_quick,
+};
 use crate::stream::Rule;
 
 /// Longest wait for an answer of an instance.
@@ -23,26 +25,75 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Settings of an instance.
 const CONFIG: &str = "/api/v1/config";
 
-/// Where a URL leads when it is a link to a video; `None` when it is none.
-pub async fn resolve(front: &Front, url: &Url) -> Option<Result<Url, Problem>> {
-    let link = match peertube::recognise(url)? {
-        Ok(link) => link,
-        Err(why) => {
-            let host = url.host_str().unwrap_or_default();
-            return Some(Err(Problem::not_playable(host, &why)));
-        }
-    };
-    Some(play(front, &link).await)
+/// Where a link to a video leads.
+pub struct Place {
+    /// Its playlist, or its file.
+    pub url: Url,
+    /// Whether it is shared.
+    pub is_shared: bool,
 }
 
-async fn play(front: &Front, link: &Link) -> Result<Url, Problem> {
-    let (status, answer) = ask(front, link.video()).await.map_err(|e| Problem::from(&e))?;
-    let found = match status {
-        StatusCode::OK => found(link, &answer),
-        status => Err(peertube::refusal(link, status.as_u16(), &answer)),
+/// Why a link leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Nowhere {
+    /// The instance cannot be asked.
+    #[error("{0}")]
+    Origin(#[from] OriginError),
+    /// There is nothing to play.
+    #[error("{host} {why}")]
+    NotPlayable {
+        /// Host and port.
+        host: String,
+        /// What the instance says.
+        why: NotPlayable,
+    },
+}
+
+impl Nowhere {
+    /// Whether it may lead somewhere later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Origin(error) => error.is_retryable(),
+            Self::NotPlayable { why, .. } => why.is_passing(),
+        }
+    }
+}
+
+impl From<Nowhere> for Problem {
+    fn from(nowhere: Nowhere) -> Self {
+        match nowhere {
+            Nowhere::Origin(error) => Self::from(&error),
+            Nowhere::NotPlayable { host, why } => Self::not_playable(&host, &why),
+        }
+    }
+}
+
+/// Where a URL leads when it is a link to a video; `None` when it is none.
+pub async fn resolve(front: &Front, url: &Url) -> Option<Result<Place, Nowhere>> {
+    let host = url[Position::BeforeHost..Position::AfterPort].to_owned();
+    let not_playable = |why| Nowhere::NotPlayable { host, why };
+    let link = match peertube::recognise(url)? {
+        Ok(link) => link,
+        Err(why) => return Some(Err(not_playable(why))),
     };
-    match found.map_err(|why| Problem::not_playable(link.host(), &why))? {
-        Found::File(file) => Ok(file),
+    let (status, answer) = match ask(front, link.video()).await {
+        Ok(answer) => answer,
+        Err(error) => return Some(Err(error.into())),
+    };
+    let found = match status {
+        StatusCode::OK => found(&link, &answer),
+        status => Err(peertube::refusal(&link, status.as_u16(), &answer)),
+    };
+    Some(match found {
+        Ok(found) => Ok(place(front, &link, found).await),
+        Err(why) => Err(not_playable(why)),
+    })
+}
+
+/// Has the stream played as its publisher wants it.
+async fn place(front: &Front, link: &Link, found: Found) -> Place {
+    match found {
+        Found::File(url) => Place { url, is_shared: false },
         Found::Stream(stream) => {
             let trackers = match shared_at(front, link, &stream).await {
                 Ok(tracker) => front.status.trackers.named(tracker).into_iter().collect(),
@@ -51,13 +102,14 @@ async fn play(front: &Front, link: &Link) -> Result<Url, Problem> {
                     Vec::new()
                 }
             };
+            let is_shared = !trackers.is_empty();
             let Stream { playlist, swarm_id, renditions: variants, hash_list: list, .. } = *stream;
             let rule = Rule { swarm_id, variants, trackers, list };
             if front.registry.rules.set(&playlist, rule) {
                 // What was read before was taken for something else.
                 front.playlists.clear();
             }
-            Ok(playlist)
+            Place { url: playlist, is_shared }
         }
     }
 }

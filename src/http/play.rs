@@ -32,8 +32,8 @@ pub async fn play(front: &Front, url: &str, parameters: &[(String, String)]) -> 
     };
     let url = match peertube::resolve(front, &url).await {
         None => url,
-        Some(Ok(stream)) => stream,
-        Some(Err(problem)) => return refuse(problem),
+        Some(Ok(place)) => place.url,
+        Some(Err(nowhere)) => return refuse(nowhere.into()),
     };
     let path = format!("{prefix}{}", proxy_url::local_path(&url, None));
     let Ok(location) = HeaderValue::from_str(&path) else {

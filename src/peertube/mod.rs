@@ -78,3 +78,19 @@ pub enum NotPlayable {
     #[error("names an unusable address as the video's {0}")]
     Address(&'static str),
 }
+
+impl NotPlayable {
+    /// Whether it may be played later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NotLive(_) | Self::NoFile(_) => true,
+            Self::Status(status) => *status == 429 || *status >= 500,
+            Self::Playlist
+            | Self::NoVideo(_)
+            | Self::Password(_)
+            | Self::Private(_)
+            | Self::NotPeerTube
+            | Self::Address(_) => false,
+        }
+    }
+}

@@ -24,7 +24,7 @@ fn loopback(tasks: &TaskTracker) -> WebRtcConnector {
         bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         include_loopback: true,
         stun: Vec::new(),
-        mdns: false,
+        mdns: None,
         tasks: tasks.clone(),
     })
 }

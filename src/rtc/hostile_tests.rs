@@ -38,7 +38,7 @@ async fn meet() -> Stranger {
         bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         include_loopback: true,
         stun: Vec::new(),
-        mdns: false,
+        mdns: None,
         tasks: TaskTracker::new(),
     });
     let (gathered_tx, mut gathered) = mpsc::channel(1);

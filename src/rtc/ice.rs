@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::mdns::LocalName;
+
 /// Longest session description that is looked at; browsers' are 1 to 3 KB.
 pub const SDP_BYTES_MAX: usize = 16 * 1024;
 
@@ -16,8 +18,12 @@ pub const CANDIDATES_MAX: usize = 20;
 /// REQ-3), so nothing is lost by not probing well-known services for strangers.
 pub const CANDIDATE_PORT_MIN: u16 = 1024;
 
-/// Longest `.local` name accepted; browsers' are a UUID and the suffix, 42 bytes.
-pub const LOCAL_NAME_BYTES_MAX: usize = 64;
+/// Candidates with a name for an address that are looked at in one description. Browsers make up
+/// one for each of their addresses.
+pub const NAMED_CANDIDATES_MAX: usize = 4;
+
+/// Where the address stands in a candidate's line.
+const ADDRESS_FIELD: usize = 4;
 
 /// Which kinds of address a stranger may name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +32,6 @@ pub struct Reach {
     pub loopback: bool,
     /// Private addresses: only sensible where we have one, else they lead nowhere near the peer.
     pub private: bool,
-    /// `.local` names, asked of the local network.
-    pub local_names: bool,
 }
 
 /// Why a session description was refused. Never quotes it: it holds addresses and credentials.
@@ -52,7 +56,8 @@ pub enum SdpError {
 
 /// Returns `sdp` without the candidates outside `reach` and those past [`CANDIDATES_MAX`].
 ///
-/// None may be left: a peer that hides its addresses can still reach us.
+/// None may be left: a peer that hides its addresses can still reach us. Names in place of
+/// addresses never pass; what becomes of them is [`named_candidates`]' matter.
 pub fn filter(sdp: &str, reach: Reach) -> Result<String, SdpError> {
     if sdp.len() > SDP_BYTES_MAX {
         return Err(SdpError::TooLong);
@@ -87,6 +92,34 @@ pub fn filter(sdp: &str, reach: Reach) -> Result<String, SdpError> {
         (1, false) => Err(SdpError::Incomplete),
         _ => Err(SdpError::NotDataChannel),
     }
+}
+
+/// A candidate that names its address as browsers do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCandidate {
+    /// The name to look up.
+    pub name: LocalName,
+    line: String,
+}
+
+impl NamedCandidate {
+    /// The candidate with an address in the name's place, as `candidate:…`.
+    pub fn at(&self, ip: IpAddr) -> String {
+        let mut fields: Vec<&str> = self.line.split_ascii_whitespace().collect();
+        let ip = ip.to_string();
+        fields[ADDRESS_FIELD] = &ip;
+        fields.join(" ").replacen("a=", "", 1)
+    }
+}
+
+/// The candidates of `sdp` whose addresses can be asked of the local network: the first
+/// [`NAMED_CANDIDATES_MAX`].
+pub fn named_candidates(sdp: &str) -> Vec<NamedCandidate> {
+    let named = sdp.split(['\r', '\n']).filter_map(|line| {
+        let name = LocalName::parse(candidate_address(line)?)?;
+        Some(NamedCandidate { name, line: line.to_owned() })
+    });
+    named.take(NAMED_CANDIDATES_MAX).collect()
 }
 
 /// Whether an address is one of a local network, as opposed to the internet's.
@@ -145,29 +178,21 @@ fn is_candidate_line(line: &str) -> bool {
 }
 
 fn is_allowed_candidate(line: &str, reach: Reach) -> bool {
-    let Some(value) = line.strip_prefix("a=candidate:") else { return false };
-    let mut fields = value.split_ascii_whitespace().skip(1);
-    let (Some(component), Some(protocol), Some(_), Some(address), Some(port), Some("typ")) =
-        (fields.next(), fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return false;
-    };
-    let is_port_allowed = port.parse().is_ok_and(|port: u16| port >= CANDIDATE_PORT_MIN);
-    component == "1"
-        && protocol.eq_ignore_ascii_case("udp")
-        && is_port_allowed
-        && match address.parse::<IpAddr>() {
-            Ok(ip) => is_allowed_address(ip, reach),
-            Err(_) => reach.local_names && is_local_name(address),
-        }
+    let address = candidate_address(line).and_then(|address| address.parse().ok());
+    address.is_some_and(|ip| is_allowed_address(ip, reach))
 }
 
-/// A name such as browsers make up. Any other name would be looked up in the DNS for a stranger.
-fn is_local_name(name: &str) -> bool {
-    name.len() <= LOCAL_NAME_BYTES_MAX
-        && name.strip_suffix(".local").is_some_and(|label| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
+/// The address, or what stands in its place, of a candidate that could be used.
+fn candidate_address(line: &str) -> Option<&str> {
+    let value = line.strip_prefix("a=candidate:")?;
+    let mut fields = value.split_ascii_whitespace().skip(1);
+    let (component, protocol, _) = (fields.next()?, fields.next()?, fields.next()?);
+    let (address, port) = (fields.next()?, fields.next()?);
+    let is_usable = fields.next() == Some("typ")
+        && component == "1"
+        && protocol.eq_ignore_ascii_case("udp")
+        && port.parse().is_ok_and(|port: u16| port >= CANDIDATE_PORT_MIN);
+    is_usable.then_some(address)
 }
 
 /// 100.64.0.0/10, between a provider and its customers.
@@ -184,8 +209,8 @@ fn is_unique_local(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: Reach = Reach { loopback: true, private: true, local_names: true };
-    const PUBLIC: Reach = Reach { loopback: false, private: false, local_names: false };
+    const ALL: Reach = Reach { loopback: true, private: true };
+    const PUBLIC: Reach = Reach { loopback: false, private: false };
 
     fn sdp(candidates: &[&str]) -> String {
         let mut text = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
@@ -224,7 +249,7 @@ mod tests {
             ("127.8.9.1", true, false),
             ("::1", true, false),
             ("::ffff:127.0.0.1", true, false),
-            ("5d3c1b1e-7d0c-4b4c-9b7d-1f0a2b3c4d5e.local", true, false),
+            ("5d3c1b1e-7d0c-4b4c-9b7d-1f0a2b3c4d5e.local", false, false),
             ("0.0.0.0", false, false),
             ("0.1.2.3", false, false),
             ("::", false, false),
@@ -283,16 +308,52 @@ mod tests {
     }
 
     #[test]
-    fn a_browsers_offer_passes_with_its_hidden_address_only_where_it_can_be_asked_for() {
-        let hidden = "842163049 1 udp 2113937151 0b1c2d3e-0000-4000-8000-123456789abc.local 50123 \
+    fn a_browsers_offer_passes_without_its_name_which_is_looked_up_beside_it() {
+        let hidden = "842163049 1 udp 2113937151 0B1c2d3e-0000-4000-8000-123456789abc.local 50123 \
             typ host generation 0 network-cost 999";
         let reflexive = "842163049 1 udp 1677729535 203.0.113.9 50123 typ srflx raddr 0.0.0.0 \
             rport 0 generation 0 network-cost 999";
         let text = sdp(&[hidden, reflexive]) + "a=end-of-candidates\r\n";
         let text = text.replace("t=0 0", "t=0 0\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS");
-        assert_eq!(filter(&text, ALL), Ok(text.clone()));
-        let kept = filter(&text, PUBLIC).unwrap();
-        assert!(kept.contains("203.0.113.9") && !kept.contains(".local"), "{kept}");
+        let kept = filter(&text, ALL).unwrap();
+        assert_eq!(kept, text.replace(&format!("a=candidate:{hidden}\r\n"), ""));
+        let named = named_candidates(&text);
+        assert_eq!(named.len(), 1);
+        let lower = LocalName::parse("0b1c2d3e-0000-4000-8000-123456789abc.local");
+        assert_eq!(Some(&named[0].name), lower.as_ref());
+        let at = named[0].at("192.168.1.5".parse().unwrap());
+        let expected = "candidate:842163049 1 udp 2113937151 192.168.1.5 50123 typ host \
+            generation 0 network-cost 999";
+        assert_eq!(at, expected);
+        assert_eq!(
+            filter(&sdp(&[&at[10..]]), ALL),
+            Ok(sdp(&[&at[10..]])),
+            "as if it had stood there"
+        );
+    }
+
+    #[test]
+    fn only_a_few_names_are_looked_up_and_none_that_aim_at_services() {
+        let name = "0b1c2d3e-0000-4000-8000-123456789abc.local";
+        let table = [
+            (format!("1 1 udp 1 {name} 40000 typ host"), 1),
+            (format!("1 1 udp 1 {name} 53 typ host"), 0),
+            (format!("1 1 tcp 9 {name} 40000 typ host"), 0),
+            (format!("1 1 udp 1 {name}"), 0),
+            (format!("1 1 udp 1 203.0.113.9 40000 typ srflx raddr {name} rport 5"), 0),
+            ("1 1 udp 1 printer.local 40000 typ host".to_owned(), 0),
+            ("1 1 udp 1 example.com 40000 typ host".to_owned(), 0),
+        ];
+        for (line, count) in table {
+            assert_eq!(named_candidates(&sdp(&[&line])).len(), count, "{line}");
+        }
+        let many: Vec<String> = (0..200)
+            .map(|i| format!("1 1 udp 1 {i:08}-0000-4000-8000-123456789abc.local 40000 typ host"))
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(named_candidates(&sdp(&many)).len(), NAMED_CANDIDATES_MAX);
+        let twice = sdp(&[format!("1 1 udp 1 {name} 40000 typ host").as_str(); 2]);
+        assert_eq!(named_candidates(&twice).len(), 2);
     }
 
     #[test]

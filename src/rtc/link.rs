@@ -15,7 +15,7 @@ use webrtc::peer_connection::RTCSessionDescription;
 
 use super::ice;
 use super::peer::{Connection, Incoming};
-use super::{Link, MESSAGE_BYTES_MAX, OPEN_TIMEOUT, Path, Pending, RtcError, SdpError};
+use super::{Link, MESSAGE_BYTES_MAX, OPEN_TIMEOUT, Path, Pending, RtcError};
 
 /// The data channel a connection will have.
 pub(super) enum Channel {
@@ -55,10 +55,7 @@ impl PeerPending {
 #[async_trait]
 impl Pending for PeerPending {
     async fn accept(&self, answer_sdp: &str) -> Result<(), RtcError> {
-        let answer = ice::filter(answer_sdp, self.connection.reach)?;
-        let rejected = |_| RtcError::Sdp(SdpError::Rejected);
-        let answer = RTCSessionDescription::answer(answer).map_err(rejected)?;
-        self.connection.peer.set_remote_description(answer).await.map_err(rejected)
+        self.connection.hear(answer_sdp, RTCSessionDescription::answer).await
     }
 
     async fn opened(&self) -> Result<Arc<dyn Link>, RtcError> {

@@ -7,6 +7,8 @@
 
 pub mod ice;
 mod link;
+mod lookup;
+pub mod mdns;
 pub mod memory;
 mod peer;
 mod socket;
@@ -16,7 +18,7 @@ mod contract_tests;
 #[cfg(test)]
 mod hostile_tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
 pub use ice::SdpError;
+pub use mdns::MDNS_GROUP;
 pub use peer::WebRtcConnector;
 
 /// Longest message a link carries: what p2p-media-loader calls `webRtcMaxMessageSize`.
@@ -136,9 +139,9 @@ pub struct RtcConfig {
     pub include_loopback: bool,
     /// STUN servers, as `stun:host:port`. Empty: none is asked.
     pub stun: Vec<String>,
-    /// Resolve the `.local` names behind which browsers hide their addresses, by asking the local
-    /// network. Goes without where the multicast port cannot be had.
-    pub mdns: bool,
+    /// Where to ask for the addresses behind browsers' `.local` names: [`MDNS_GROUP`]. `None`:
+    /// such candidates are dropped, as they are where no local address may be named.
+    pub mdns: Option<SocketAddrV4>,
     /// Every task this module starts is tracked here, so that a shutdown can wait for them.
     pub tasks: TaskTracker,
 }

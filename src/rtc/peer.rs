@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -22,12 +22,13 @@ use tokio_util::task::TaskTracker;
 use webrtc::data_channel::DataChannel;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState,
-    RTCSessionDescription, SettingEngine, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer,
+    RTCPeerConnectionState, RTCSessionDescription, SettingEngine, SettingEngineBuilder,
 };
 
-use super::ice::{self, Reach};
+use super::ice::{self, NamedCandidate, Reach};
 use super::link::{Channel, PeerPending};
+use super::lookup::{LOOKUPS_MAX, Names};
 use super::socket::{TrackedRuntime, local_addresses};
 use super::{Answer, Connector, GATHER_TIMEOUT, Offer, Path, RtcConfig, RtcError, SdpError};
 
@@ -54,53 +55,45 @@ const ICE_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// Makes real connections.
 pub struct WebRtcConnector {
     config: RtcConfig,
+    lookups: Arc<Semaphore>,
 }
 
 impl WebRtcConnector {
     /// A connector; opens no socket until it is asked for a connection.
     pub fn new(config: RtcConfig) -> Self {
-        Self { config }
+        Self { config, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
     }
 
     /// In a task of its own: a caller that gives up half-way must not leave a connection behind
     /// that nobody closes.
     async fn connection(&self) -> Result<(Connection, Incoming), RtcError> {
-        let task = self.config.tasks.spawn(connect(self.config.clone()));
+        let task = self.config.tasks.spawn(connect(self.config.clone(), self.lookups.clone()));
         task.await.unwrap_or(Err(RtcError::SetUp("starting")))
     }
 }
 
-async fn connect(config: RtcConfig) -> Result<(Connection, Incoming), RtcError> {
+async fn connect(
+    config: RtcConfig,
+    turns: Arc<Semaphore>,
+) -> Result<(Connection, Incoming), RtcError> {
     let addresses = local_addresses(&config);
     let (events, incoming) = Events::new();
-    let mut local_names = config.mdns;
     let ended = CancellationToken::new();
-    let mut built = build(&config, &addresses, local_names, &events, &ended).await;
-    if built.is_err() && local_names {
-        tracing::debug!("no multicast socket, local names stay unresolved");
-        local_names = false;
-        built = build(&config, &addresses, local_names, &events, &ended).await;
-    }
+    let peer = build(&config, &addresses, &events, &ended).await?;
     let reach = Reach {
         loopback: addresses.iter().any(IpAddr::is_loopback),
         private: addresses.iter().any(|ip| ice::is_private(*ip) || ip.is_loopback()),
-        local_names,
     };
-    let connection = Connection {
-        peer: built?,
-        gone: events.gone,
-        ended,
-        reach,
-        is_closed: AtomicBool::new(false),
-        tasks: config.tasks,
-    };
-    Ok((connection, incoming))
+    let names = Names::new(&config, addresses, reach, turns);
+    let gone = events.gone;
+    let tasks = config.tasks;
+    let is_closed = AtomicBool::new(false);
+    Ok((Connection { peer, gone, ended, reach, names, is_closed, tasks }, incoming))
 }
 
 async fn build(
     config: &RtcConfig,
     addresses: &[IpAddr],
-    mdns: bool,
     events: &Events,
     ended: &CancellationToken,
 ) -> Result<Arc<dyn PeerConnection>, RtcError> {
@@ -108,7 +101,7 @@ async fn build(
     let servers = if config.stun.is_empty() { Vec::new() } else { vec![stun] };
     let peer = PeerConnectionBuilder::new()
         .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers).build())
-        .with_setting_engine(settings(mdns))
+        .with_setting_engine(settings())
         .with_handler(Arc::new(events.clone()))
         .with_runtime(Arc::new(TrackedRuntime::new(config.tasks.clone(), ended.clone())))
         .with_udp_addrs(addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect())
@@ -119,10 +112,11 @@ async fn build(
     Ok(Arc::new(peer))
 }
 
-fn settings(mdns: bool) -> SettingEngine {
-    let mode = if mdns { MulticastDnsMode::QueryOnly } else { MulticastDnsMode::Disabled };
+fn settings() -> SettingEngine {
     SettingEngineBuilder::new()
-        .with_multicast_dns_mode(mode)
+        // The crate's own would hold a socket of the multicast port for each connection, and take
+        // any address for an answer.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(ANNOUNCED_MESSAGE_BYTES_MAX))
         .with_ice_connection_attempts(Some(ICE_CHECK_INTERVAL), Some(ICE_CHECKS_MAX))
         .with_ice_timeouts(
@@ -150,10 +144,8 @@ impl Connector for WebRtcConnector {
         // Before any socket is opened: garbage must cost nothing.
         ice::filter(offer_sdp, Reach::default())?;
         let (connection, mut incoming) = self.connection().await?;
-        let offer = ice::filter(offer_sdp, connection.reach)?;
         let rejected = |_| RtcError::Sdp(SdpError::Rejected);
-        let offer = RTCSessionDescription::offer(offer).map_err(rejected)?;
-        connection.peer.set_remote_description(offer).await.map_err(rejected)?;
+        connection.hear(offer_sdp, RTCSessionDescription::offer).await?;
         let answer = connection.peer.create_answer(None).await.map_err(rejected)?;
         let sdp = connection.describe(answer, &mut incoming).await?;
         let channel = Channel::Theirs(incoming);
@@ -168,12 +160,46 @@ pub(super) struct Connection {
     pub(super) gone: CancellationToken,
     /// Cancelled after the crate was told to close; ends what it may have left running.
     ended: CancellationToken,
-    pub(super) reach: Reach,
+    reach: Reach,
+    names: Option<Names>,
     is_closed: AtomicBool,
     tasks: TaskTracker,
 }
 
 impl Connection {
+    /// Applies what the other side says of itself, less what it may not ask of us. The addresses
+    /// behind names follow when they are known; nothing waits for them.
+    pub(super) async fn hear(
+        &self,
+        sdp: &str,
+        kind: fn(String) -> Result<RTCSessionDescription, webrtc::error::Error>,
+    ) -> Result<(), RtcError> {
+        let rejected = |_| RtcError::Sdp(SdpError::Rejected);
+        let description = kind(ice::filter(sdp, self.reach)?).map_err(rejected)?;
+        self.peer.set_remote_description(description).await.map_err(rejected)?;
+        self.look_up(ice::named_candidates(sdp));
+        Ok(())
+    }
+
+    fn look_up(&self, candidates: Vec<NamedCandidate>) {
+        let wanted = candidates.iter().map(|candidate| candidate.name.clone()).collect();
+        let lookup = self.names.as_ref().and_then(|names| names.lookup(wanted));
+        let Some(mut lookup) = lookup else { return };
+        let peer = Arc::clone(&self.peer);
+        let looking = async move {
+            while let Some((name, ip)) = lookup.next().await {
+                for candidate in candidates.iter().filter(|candidate| candidate.name == name) {
+                    let candidate = candidate.at(ip);
+                    let candidate = RTCIceCandidateInit { candidate, ..Default::default() };
+                    if peer.add_ice_candidate(candidate).await.is_err() {
+                        tracing::debug!("a candidate that was looked up is of no use");
+                    }
+                }
+            }
+        };
+        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(looking));
+    }
+
     /// Sets the local description and returns it with the candidates gathered.
     async fn describe(
         &self,

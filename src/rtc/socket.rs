@@ -156,7 +156,7 @@ mod tests {
             bind: bind.iter().map(|ip| ip.parse().unwrap()).collect(),
             include_loopback,
             stun: Vec::new(),
-            mdns: false,
+            mdns: None,
             tasks: TaskTracker::new(),
         }
     }

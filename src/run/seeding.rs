@@ -13,6 +13,7 @@ use super::{Failed, load, log, say, stream_url};
 use crate::cli::Seed;
 use crate::config::Config;
 use crate::daemon::{Daemon, StartError};
+use crate::peertube;
 use crate::seed::{Notice, Seeder};
 use crate::shutdown::{Signals, Wish};
 
@@ -24,7 +25,7 @@ pub(super) async fn seed(flags: &Seed) -> Result<(), Failed> {
     let mut config = load(&flags.common)?;
     flags.apply(&mut config).map_err(Failed::Usage)?;
     let urls = flags.urls.iter().map(|text| seedable(text)).collect::<Result<Vec<_>, _>>()?;
-    may_share(&config)?;
+    may_share(&config, &urls)?;
     log(flags.verbosity.hushed());
     let mut signals = Signals::listen()?;
     let daemon = start(flags, &config).await?;
@@ -90,8 +91,10 @@ fn seedable(text: &str) -> Result<Url, Failed> {
     Ok(url)
 }
 
-fn may_share(config: &Config) -> Result<(), Failed> {
-    let missing = if config.p2p.trackers.is_empty() {
+/// Videos of PeerTube name their tracker themselves.
+fn may_share(config: &Config, urls: &[Url]) -> Result<(), Failed> {
+    let needs_tracker = urls.iter().any(|url| peertube::recognise(url).is_none());
+    let missing = if needs_tracker && config.p2p.trackers.is_empty() {
         "no tracker is named; name one with --tracker"
     } else if !config.p2p.enabled {
         "p2p.enabled is false in the settings"

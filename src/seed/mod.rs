@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::http::answer::Front;
+use crate::http::peertube;
 use crate::http::seat::{Found, Seat};
 use crate::playlist::Timeline;
 use crate::stream::{STREAMS_MAX, StreamHandle};
@@ -76,7 +77,12 @@ impl Seeder {
         for url in urls {
             let (shared, cancel) = (shared.clone(), cancel.clone());
             tasks.spawn(async move {
-                cancel.run_until_cancelled_owned(source(shared, Seat::new(url))).await
+                let seeding = async {
+                    if let Some(url) = behind(&shared, url).await {
+                        source(shared, Seat::new(url)).await;
+                    }
+                };
+                cancel.run_until_cancelled_owned(seeding).await
             });
         }
         Self { front, notices, cancel }
@@ -115,6 +121,34 @@ impl Shared {
     }
 }
 
+/// The playlist behind a link to a video; any other URL is one already.
+async fn behind(shared: &Shared, url: Url) -> Option<Url> {
+    let mut pace = Pace::default();
+    let mut is_said = false;
+    loop {
+        let shown = crate::redact::url(&url);
+        let nowhere = match peertube::resolve(&shared.front, &url).await {
+            None => return Some(url),
+            Some(Ok(place)) if place.is_shared => return Some(place.url),
+            Some(Ok(_)) => {
+                let why = "its instance does not have it shared".to_owned();
+                shared.say(Notice::Lost { url: shown, why });
+                return None;
+            }
+            Some(Err(nowhere)) => nowhere,
+        };
+        let why = nowhere.to_string();
+        if !nowhere.is_retryable() {
+            shared.say(Notice::Lost { url: shown, why });
+            return None;
+        }
+        if !std::mem::replace(&mut is_said, true) {
+            shared.say(Notice::Away { url: shown, why });
+        }
+        tokio::time::sleep(jittered(pace.failed())).await;
+    }
+}
+
 /// Seeds what is at one URL; returns only when that is impossible for good.
 async fn source(shared: Arc<Shared>, seat: Seat) {
     match first_read(&shared, seat).await {
@@ -150,6 +184,11 @@ async fn choice(shared: Arc<Shared>, seat: Seat) {
 }
 
 async fn rendition(shared: &Arc<Shared>, seat: Seat, timeline: Timeline, stream: StreamHandle) {
+    if !stream.profile().is_shared {
+        let why = "it is not shared, by the wish of whoever publishes it".to_owned();
+        shared.say(Notice::Lost { url: seat.shown(), why });
+        return;
+    }
     if shared.renditions.fetch_add(1, Ordering::Relaxed) < RENDITIONS_MAX {
         Rendition::new(shared.clone(), seat, timeline, stream).run().await;
     } else {

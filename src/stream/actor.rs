@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::arriving::{self, Arriving};
+use super::checking::verifier;
 use super::claims::{Claims, Hashed};
 use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
@@ -25,18 +26,17 @@ use super::reports::{Reports, Source};
 use super::roster::Roster;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
-use super::verifier::{self, Answer, Verdict, Verifier};
+use super::verifier::{Answer, Verdict, Verifier};
 use super::{Command, Figures, Open, Opening, Parts, Profile, Standing};
 use crate::cache::Evictions;
-use crate::ids::{PeerKey, PlayerId, SegmentId};
+use crate::ids::{PeerKey, PlayerId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
 use crate::verify::blocks::Glimpse;
-use crate::verify::hash_list::ListPlace;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
-const EVENTS_MAX: usize = 64;
+pub(super) const EVENTS_MAX: usize = 64;
 /// A player counts as active for this long after its last request.
 const PLAYER_ACTIVE: Duration = Duration::from_secs(30);
 /// Media that a player may be ahead and still count as playing it.
@@ -296,10 +296,6 @@ impl Actor {
         let _ = reply.send(Opening::Arriving(reader));
     }
 
-    fn media_of(&self, segment: SegmentId) -> Duration {
-        self.timeline.segment(segment).map(|known| known.duration).unwrap_or_default()
-    }
-
     /// A player is here, and has so much more media.
     fn note_player(&mut self, media: Duration, player: PlayerId) {
         if player == PlayerId::SEEDER {
@@ -360,30 +356,6 @@ impl Actor {
         self.hurry
             .send_if_modified(|known| std::mem::replace(known, is_in_a_hurry) != is_in_a_hurry);
     }
-}
-
-/// The checks of a stream, and where their verdicts come from.
-fn verifier(
-    parts: &Parts,
-    playlist: Url,
-    (list, hash_list): (Option<Url>, Option<Url>),
-    meter: &Meter,
-    cancel: &CancellationToken,
-) -> (Verifier, mpsc::Receiver<Verdict>) {
-    let (events, verdicts) = mpsc::channel(EVENTS_MAX);
-    let mut config = parts.verify.clone();
-    config.lists.extend(hash_list.map(|list| ListPlace::new(playlist.clone(), list)));
-    let context = verifier::Context {
-        config,
-        playlist,
-        list,
-        origin: parts.origin.counting(meter.clone()),
-        meter: meter.clone(),
-        events,
-        tasks: parts.tasks.clone(),
-        cancel: cancel.clone(),
-    };
-    (Verifier::new(context), verdicts)
 }
 
 fn seed() -> u64 {

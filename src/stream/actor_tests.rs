@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cache::{Cache, Segment, StreamId};
-use crate::ids::{InfoHash, PeerId};
+use crate::ids::{InfoHash, PeerId, SegmentId};
 use crate::metrics::Counters;
 use crate::origin::{FetchRequest, Origin, OriginConfig};
 use crate::playlist::{self, Definitions, Playlist};
@@ -58,6 +58,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
         live_delay_ms: AtomicU64::new(0),
+        is_shared: true,
         is_seeded: AtomicBool::new(false),
         counters: Arc::default(),
     };

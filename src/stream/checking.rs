@@ -2,11 +2,42 @@
 //!
 //! Until a verdict nobody is given what a peer sent: it is neither read, nor held, nor passed on.
 
-use super::actor::Actor;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Parts;
+use super::actor::{Actor, EVENTS_MAX};
 use super::failure::Failure;
-use super::verifier::{By, Evidence, Outcome, READ_PAUSE, Rhythm, Verdict};
+use super::verifier::{self, By, Evidence, Outcome, READ_PAUSE, Rhythm, Verdict, Verifier};
 use crate::ids::SegmentId;
+use crate::metrics::Meter;
 use crate::swarm::Input;
+use crate::verify::hash_list::ListPlace;
+
+/// The checks of a stream, and where their verdicts come from.
+pub(super) fn verifier(
+    parts: &Parts,
+    playlist: Url,
+    (list, hash_list): (Option<Url>, Option<Url>),
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> (Verifier, mpsc::Receiver<Verdict>) {
+    let (events, verdicts) = mpsc::channel(EVENTS_MAX);
+    let mut config = parts.verify.clone();
+    config.lists.extend(hash_list.map(|list| ListPlace::new(playlist.clone(), list)));
+    let context = verifier::Context {
+        config,
+        playlist,
+        list,
+        origin: parts.origin.counting(meter.clone()),
+        meter: meter.clone(),
+        events,
+        tasks: parts.tasks.clone(),
+        cancel: cancel.clone(),
+    };
+    (Verifier::new(context), verdicts)
+}
 
 impl Actor {
     /// Begins to look for hash lists and digests once there are peers, and a player has shown how

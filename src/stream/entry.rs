@@ -64,6 +64,7 @@ impl Stream {
     ) -> Self {
         let Arrival { credentials, may_share, known, playlist, timeline } = new;
         let identity = &known.identity;
+        let is_shared = !swarms.is_empty();
         let joining = joining(parts, &known, &swarms, &timeline, after);
         let swarms = if joining.is_some() { swarms } else { Vec::new() };
         let profile = Arc::new(Profile {
@@ -75,6 +76,7 @@ impl Stream {
             is_live: AtomicBool::new(!timeline.is_ended),
             active_players: AtomicU64::new(0),
             live_delay_ms: AtomicU64::new(0),
+            is_shared,
             is_seeded: AtomicBool::new(false),
             is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
             counters: Arc::default(),

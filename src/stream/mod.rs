@@ -125,6 +125,8 @@ pub struct Profile {
     pub active_players: AtomicU64,
     /// Milliseconds by which the player that asked last is kept behind the live edge.
     pub live_delay_ms: AtomicU64,
+    /// Whether peers are met at all.
+    pub is_shared: bool,
     /// Whether it is kept although no player asks.
     pub is_seeded: AtomicBool,
     /// What was moved.

@@ -194,17 +194,6 @@ impl Registry {
         Some(latest.timeline.clone())
     }
 
-    /// The stream that the playlist at a URL is read for.
-    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
-        let inner = self.lock();
-        let is_it = |stream: &&Stream| {
-            stream.credentials == credentials
-                && stream.playlist == *playlist
-                && !stream.handle.is_ended()
-        };
-        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
-    }
-
     /// Every stream that has not ended.
     pub fn streams(&self) -> Vec<StreamHandle> {
         let inner = self.lock();

@@ -76,9 +76,8 @@ impl Rules {
         let mut rules = self.lock();
         let key = key(playlist);
         let is_new = rules.get(&key).is_none_or(|known| **known != rule);
-        if is_new {
-            rules.put(key, Arc::new(rule));
-        }
+        // Its trackers may be new although they are at the same places.
+        rules.put(key, Arc::new(rule));
         is_new
     }
 

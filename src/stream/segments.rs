@@ -4,6 +4,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -140,6 +141,10 @@ impl Actor {
         self.arriving.stop_fetch(segment);
         self.arriving.discard(segment);
         self.feed(Input::Unproven { segment });
+    }
+
+    pub(super) fn media_of(&self, segment: SegmentId) -> Duration {
+        self.timeline.segment(segment).map(|known| known.duration).unwrap_or_default()
     }
 
     /// What the segment should look like; one that has left the playlist may be anything.

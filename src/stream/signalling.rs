@@ -1,8 +1,9 @@
-//! Meeting the peers of one swarm through one tracker: makes offers, answers those of others, and hands over each
-//! connection that opens.
+//! Meeting the peers of one swarm through one tracker: makes offers, answers those of others, and
+//! hands over each connection that opens.
 //!
-//! One task for each swarm of a stream at each of its trackers. It decides nothing about segments; whether a connection
-//! is kept when two members met twice is [`Roster`]'s rule, the same on both sides.
+//! One task for each swarm of a stream at each of its trackers. It decides nothing about segments;
+//! whether a connection is kept when two members met twice is [`Roster`]'s rule, the same on both
+//! sides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::peer::average_rate;
 use super::state::Swarm;
 use super::upload::Wanted;
 use super::wire::Message;
-use crate::ids::PeerKey;
+use crate::ids::{PeerKey, SegmentId};
 use std::time::Instant;
 
 /// A peer that never sent us anything is taken to be so strong, compared with the others.
@@ -34,8 +34,8 @@ impl Swarm {
         }
     }
 
-    /// Serves those who wait as far as there is room: the strongest first, because they pass it on
-    /// soonest. Who has waited long is sent elsewhere.
+    /// Serves those who wait as far as there is room: least-held segments first, and the strongest
+    /// first, because they pass them on soonest. Who has waited long is sent elsewhere.
     pub(super) fn serve_waiting(&mut self) {
         for (key, wanted) in self.uploads.overdue(self.now) {
             self.refuse(key, wanted);
@@ -46,7 +46,9 @@ impl Swarm {
         let unknown = average_rate(self.peers.values()) * UNKNOWN_STRENGTH;
         let strength =
             |key: &PeerKey| self.peers.get(key).and_then(|p| p.throughput.get()).unwrap_or(unknown);
-        let order = self.uploads.waiting_by(self.now, strength);
+        let holders =
+            |segment: SegmentId| self.peers.values().filter(|peer| peer.holds(segment)).count();
+        let order = self.uploads.waiting_by(self.now, strength, holders);
         for (key, wanted) in order {
             if !self.is_servable(wanted) {
                 self.uploads.unqueue(key);

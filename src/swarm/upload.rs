@@ -110,18 +110,21 @@ impl Uploads {
         !self.waiting.is_empty()
     }
 
-    /// Who waits, those first that a place is kept for, then the strongest.
+    /// Who waits: for the segments first that the fewest hold, then for the oldest; of those who
+    /// wait for the same, whom a place is kept for and then the strongest.
     pub(super) fn waiting_by(
         &mut self,
         now: Instant,
         strength: impl Fn(&PeerKey) -> f64,
+        holders: impl Fn(SegmentId) -> usize,
     ) -> Vec<(PeerKey, Wanted)> {
         self.kept.retain(|_, until| *until > now);
         let mut waiting: Vec<_> = self.waiting.iter().map(|(p, (_, w))| (*p, *w)).collect();
         waiting.sort_by_cached_key(|(peer, _)| {
             let is_kept = self.kept.contains_key(peer);
             let strength = strength(peer) * if is_kept { KEPT_WEIGHT } else { 1.0 };
-            (self.waiting[peer].1.segment, Reverse(strength as u64), *peer)
+            let segment = self.waiting[peer].1.segment;
+            (holders(segment), segment, Reverse(strength as u64), *peer)
         });
         waiting
     }
@@ -234,20 +237,20 @@ mod tests {
     }
 
     #[test]
-    fn older_segments_come_first_then_who_was_just_served_then_the_strong() {
+    fn what_the_fewest_hold_comes_first_then_older_then_who_was_just_served_then_the_strong() {
         let t = Instant::now();
         let mut uploads = Uploads::new(8);
         assert!(uploads.start(t, PeerKey(3), 0, 1_000_000));
         uploads.completed(t, PeerKey(3), 0);
         let wanted =
             |segment| Wanted { segment: SegmentId(segment), request: 1, from: 0, end: None };
-        for (peer, segment) in [(1, 7), (2, 8), (3, 8), (4, 8)] {
+        for (peer, segment) in [(1, 7), (2, 8), (3, 8), (4, 8), (5, 9)] {
             uploads.queue(t, PeerKey(peer), wanted(segment));
         }
         let strength = |peer: &PeerKey| if peer.0 == 4 { 150.0 } else { 100.0 };
-        let order: Vec<_> =
-            uploads.waiting_by(t, strength).into_iter().map(|(peer, _)| peer.0).collect();
-        assert_eq!(order, [1, 3, 4, 2]);
+        let holders = |segment: SegmentId| usize::from(segment.0 != 9);
+        let waiting = uploads.waiting_by(t, strength, holders).into_iter();
+        assert_eq!(waiting.map(|(peer, _)| peer.0).collect::<Vec<_>>(), [5, 1, 3, 4, 2]);
     }
 
     #[test]

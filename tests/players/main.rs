@@ -2,7 +2,8 @@
 //!
 //! Run by `cargo test --test players -- --test-threads=1`, never by a plain `cargo test`: it takes
 //! minutes and the tools that `tests/install-players.sh` installs. A test whose tools are missing
-//! says `SKIPPED` and passes, except with `CI=true`. Everything happens on 127.0.0.1.
+//! says `SKIPPED` and passes, except with `CI=true`. Everything happens on 127.0.0.1, or in a
+//! network of the test's own.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "a failed test shows the logs of its processes")]
@@ -11,6 +12,7 @@ mod audience;
 mod cost;
 mod faults;
 mod ffmpeg9;
+mod hidden;
 mod hostile;
 mod http;
 mod kodi;

@@ -64,6 +64,12 @@ impl PageServer {
             .into()
     }
 
+    /// The page of a member that hides its addresses; forgets what an earlier page reported.
+    pub fn hidden(&self, parameters: &[(&str, &str)]) -> String {
+        self.forget("");
+        Url::parse_with_params(&format!("{}/hidden", self.origin()), parameters).unwrap().into()
+    }
+
     /// The page of the enemies `kinds` of the swarm with the info hash `hash`.
     pub fn enemies(&self, tracker: &str, hash: &[u8; 20], kinds: &str) -> String {
         self.forget("");
@@ -113,14 +119,14 @@ fn answer(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     // All is read because closing a socket with unread bytes resets it.
-    let mut said = Vec::new();
-    said.resize(body_length(&mut reader)?, 0);
+    let mut said = vec![0; body_length(&mut reader)?];
     reader.read_exact(&mut said)?;
     let target = line.split(' ').nth(1).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (kind, body) = match path {
         "/watch" => ("text/html", fs::read(root.join("tests/players/page.html"))?),
+        "/hidden" => ("text/html", fs::read(root.join("tests/players/hidden.html"))?),
         "/enemies" => ("text/html", fs::read(root.join("tests/players/hostile.html"))?),
         "/swarm" => ("text/html", fs::read(root.join("tests/players/swarm.html"))?),
         "/hls.js" => ("text/javascript", fs::read(root.join(HLS_JS))?),

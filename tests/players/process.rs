@@ -85,7 +85,8 @@ pub fn hand_over(directory: &Path) {
     chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
 }
 
-fn is_root() -> bool {
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 

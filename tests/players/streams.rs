@@ -139,7 +139,7 @@ pub fn vod(directory: &Path, length_s: u32, options: &[&str], muxer: impl FnOnce
 }
 
 /// An encoder of a test picture and tone, a key frame every 2 s, complete but for the muxer.
-fn ffmpeg(directory: &Path, length_s: u32, is_real_time: bool) -> Command {
+pub fn ffmpeg(directory: &Path, length_s: u32, is_real_time: bool) -> Command {
     let mut command = Command::new("ffmpeg");
     command.current_dir(directory).args(["-nostdin", "-hide_banner", "-v", "error", "-y"]);
     for source in ["testsrc2=size=320x180:rate=25", "sine=frequency=330:sample_rate=48000"] {

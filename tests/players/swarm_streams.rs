@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::http;
-use crate::streams::{muxing, vod};
+use crate::process::{Process, eventually};
+use crate::streams::{ffmpeg, muxing, vod};
 use crate::world::{Daemon, World, expect};
 
 /// Changes whenever the making below does, so that streams of an older checkout are not used.
@@ -48,10 +51,7 @@ fn make(root: &Path) {
         vod(&root.join(name), LENGTH_S, &[], |command| muxing(command, false));
     }
     for name in ["range", "listed-range"] {
-        vod(&root.join(name), LENGTH_S, &[], |command| {
-            command.args(["-hls_segment_type", "fmp4", "-hls_flags", "single_file"]);
-            command.args(["-hls_segment_filename", "all.mp4"]);
-        });
+        vod(&root.join(name), LENGTH_S, &[], one_file);
     }
     let often = ["-g", "10", "-keyint_min", "10", "-b:v", "100k"];
     vod(&root.join("short"), SHORT_SEGMENTS as u32 * 2 / 5, &often, |command| {
@@ -67,7 +67,34 @@ fn make(root: &Path) {
     }
 }
 
-const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
+/// Starts a packager at the pace of real time, whose master playlist is at `NAME/master.m3u8`, and
+/// waits until a player could begin. Only the playlist forgets: every segment's bytes stay.
+pub fn live(world: &World, name: &str, is_fmp4: bool) -> Process {
+    let playlist = world.origin.file(&world.origin.url(&format!("{name}/index.m3u8")));
+    let directory = playlist.parent().unwrap();
+    fs::create_dir_all(directory).unwrap();
+    fs::write(directory.join("master.m3u8"), MASTER).unwrap();
+    let mut command = ffmpeg(directory, 3600, true);
+    command.args(["-hls_time", "2", "-hls_list_size", "8", "-start_number", "5000"]);
+    command.args(["-hls_flags", "temp_file+independent_segments"]);
+    muxing(&mut command, is_fmp4);
+    let mut process = Process::start("packager", world.directory(), command.arg("index.m3u8"));
+    eventually("the packager has written seven segments", Duration::from_secs(60), || {
+        assert!(process.ended().is_none(), "the packager ended: {}", process.log());
+        let text = fs::read_to_string(&playlist).unwrap_or_default();
+        (text.matches("#EXTINF").count() >= 7).then_some(())
+    });
+    process
+}
+
+/// Fragmented MP4, of which each segment is a range.
+fn one_file(command: &mut Command) {
+    command.args(["-hls_segment_type", "fmp4", "-hls_flags", "single_file"]);
+    command.args(["-hls_segment_filename", "all.mp4"]);
+}
+
+/// A multivariant playlist whose one variant is beside it.
+pub const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
                       CODECS=\"avc1.4d400d,mp4a.40.2\"\nindex.m3u8\n";
 
 /// Each file with its digest, or with those of its ranges.

@@ -34,6 +34,8 @@ pub struct World {
     pub origin: Origin,
     /// Web origin of the page that hosts hls.js, if there is one.
     pub page_origin: Option<String>,
+    /// The address from which daemons connect to peers.
+    pub bind: &'static str,
     /// Lines for the section `[p2p]` of daemons started from now on.
     pub p2p_settings: String,
     scratch: Scratch,
@@ -44,7 +46,8 @@ impl World {
         let scratch = Scratch::new();
         let origin = Origin::start(scratch.path());
         let tracker = Tracker::start(tracker, free_port(), scratch.path());
-        Self { tracker, origin, page_origin: None, p2p_settings: String::new(), scratch }
+        let (page_origin, p2p_settings) = (None, String::new());
+        Self { tracker, origin, page_origin, bind: "127.0.0.1", p2p_settings, scratch }
     }
 
     /// The directory for logs and players' own files.
@@ -58,9 +61,9 @@ impl World {
         let config = self.directory().join(format!("{name}.toml"));
         let pages: Vec<_> = self.page_origin.iter().map(|page| format!("\"{page}\"")).collect();
         let pages = pages.join(", ");
-        let settings = &self.p2p_settings;
+        let (bind, settings) = (self.bind, &self.p2p_settings);
         let text = format!(
-            "[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"127.0.0.1\"]\n{settings}\n"
+            "[http]\nallowed_origins = [{pages}]\n[p2p]\nbind = [\"{bind}\"]\n{settings}\n"
         );
         fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hlswarm"));

@@ -75,6 +75,7 @@ pub const PURE: &[&str] = &[
     "src/origin/media.rs",
     "src/origin/retry.rs",
     "src/rtc/ice.rs",
+    "src/rtc/mdns.rs",
     "src/redact.rs",
     "src/ids.rs",
 ];

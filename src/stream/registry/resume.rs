@@ -1,6 +1,6 @@
-//! Streams for whoever keeps them without playing them.
+//! Streams for whoever knows their playlist, and asks for none of their segments.
 //!
-//! It starts what has ended again, and learns nothing. The seeder drives it.
+//! It learns nothing. The HTTP front and the seeder drive it.
 
 use url::Url;
 
@@ -8,6 +8,17 @@ use super::{Registry, Stream};
 use crate::stream::StreamHandle;
 
 impl Registry {
+    /// The stream that the playlist at a URL is read for.
+    pub fn playing(&self, credentials: u64, playlist: &Url) -> Option<StreamHandle> {
+        let inner = self.lock();
+        let is_it = |stream: &&Stream| {
+            stream.credentials == credentials
+                && stream.playlist == *playlist
+                && !stream.handle.is_ended()
+        };
+        inner.streams.iter().find(is_it).map(|stream| stream.handle.clone())
+    }
+
     /// The stream that the playlist at a URL was last read for, started again if it had ended; by
     /// the URL of one of its segments, where others have read it by another URL since.
     pub fn resume(&self, credentials: u64, playlist: &Url, segment: &Url) -> Option<StreamHandle> {

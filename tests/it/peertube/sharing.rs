@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::playlist::Timeline;
+use hlswarm::seed::Notice;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use url::Url;
@@ -81,6 +82,28 @@ async fn two_viewers_share_a_video_under_its_own_hash_and_no_other() {
         second.daemon.stop().await;
         assert_eq!(instance.tracker.announced(), expected, "the goodbyes");
     }
+}
+
+#[tokio::test]
+async fn a_seeder_keeps_a_video_for_who_comes_later() {
+    let renditions = [Rendition::new(720, Form::Pieces, 6)];
+    let instance = Instance::with(&renditions).await;
+    let seeding = Daemon::start(&config(&[])).await.unwrap();
+    let mut seeder = seeding.seed(vec![instance.page()]);
+    let notice = seeder.next().await;
+    assert!(matches!(notice, Some(Notice::Whole { .. })), "{notice:?}");
+    let viewer = Viewer::open(&instance, &config(&[])).await;
+    viewer.player.peer_met().await;
+    let sources = viewer.watch(&renditions[0]).await;
+    assert!(sources.iter().any(|source| source.contains("peers")), "{sources:?}");
+    assert_eq!(instance.tracker.announced(), BTreeSet::from([instance.hash("main-0")]));
+    instance.set("/defaults/p2p/webapp/enabled", json!(false));
+    let mut seeder = seeding.seed(vec![instance.page(), instance.url("/w/p/x")]);
+    for _ in 0..2 {
+        let notice = seeder.next().await;
+        assert!(matches!(notice, Some(Notice::Lost { .. })), "{notice:?}");
+    }
+    assert!(seeder.next().await.is_none());
 }
 
 #[tokio::test]
@@ -191,4 +214,37 @@ async fn is_announced(instance: &Instance, stream: &str) {
     let hash = instance.hash(stream);
     let is_so = async || instance.tracker.announced().contains(&hash);
     crate::sharing::world::until("announced", is_so).await;
+}
+
+#[tokio::test]
+async fn a_video_is_seeded_by_its_page_in_the_swarms_that_the_tracker_expects() {
+    let renditions = [Rendition::new(720, Form::Pieces, 4), Rendition::new(480, Form::Pieces, 4)];
+    let instance = Instance::with(&renditions).await;
+    let daemon = Daemon::start(&config(&[])).await.unwrap();
+    let _seeder = daemon.seed(vec![instance.page()]);
+    let is_held = |stats: &Value| {
+        let streams = stats["streams"].as_array().unwrap();
+        streams.len() == 2 && streams.iter().all(|stream| stream["segments_held"] == 4)
+    };
+    Player::of(&daemon).stats_until("all of it", is_held).await;
+    let expected = BTreeSet::from(["main-0", "main-1"].map(|name| instance.hash(name)));
+    let is_announced = async || instance.tracker.announced() == expected;
+    crate::sharing::world::until("both swarms", is_announced).await;
+    let viewer = Viewer::open(&instance, &config(&[])).await;
+    viewer.player.peer_met().await;
+    let sources = viewer.watch(&renditions[0]).await;
+    assert!(sources.iter().any(|source| source.contains("peers")), "{sources:?}");
+}
+
+#[tokio::test]
+async fn what_its_publisher_does_not_share_is_not_seeded() {
+    let renditions = [Rendition::new(720, Form::Pieces, 2)];
+    let instance = Instance::with(&renditions).await;
+    instance.set("/tracker/enabled", json!(false));
+    let daemon = Daemon::start(&config(&[])).await.unwrap();
+    let mut seeder = daemon.seed(vec![instance.page()]);
+    let notice = seeder.next().await.unwrap();
+    assert!(notice.to_string().contains("it is not shared"), "{notice}");
+    assert!(seeder.next().await.is_none(), "nothing is left");
+    assert_eq!(instance.tracker.calls(), 0);
 }

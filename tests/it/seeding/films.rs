@@ -7,6 +7,8 @@ use crate::resource::{Resource, Switch};
 use crate::sharing::world::{Film, Player, Tracker};
 use hlswarm::daemon::Daemon;
 use hlswarm::seed::Notice;
+use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 /// The origin has the film and its hash list, and refuses segments while that is on.
@@ -160,7 +162,7 @@ async fn a_film_is_seeded_as_one_swarm_with_viewers_behind_other_queries() {
 #[tokio::test]
 async fn what_is_given_away_keeps_to_the_limit() {
     let (origin, tracker) = (TestOrigin::start().await, Tracker::start().await);
-    let film = Film::new(4, 700);
+    let film = Film::new(8, 700);
     let url = put(&film, &origin, &off());
     let mut settings = around(&tracker);
     settings.p2p.upload_rate_max = 256 << 10;
@@ -168,11 +170,14 @@ async fn what_is_given_away_keeps_to_the_limit() {
     let mut seed = Seed::start(&settings, &[&url]).await;
     seed.is_whole().await;
     put(&film, &origin, &Switch::on());
-    let began = tokio::time::Instant::now();
     let mut second = Seed::start(&around(&tracker), &[&url]).await;
+    let has_begun = |stats: &Value| stats["totals"]["upload_bytes"].as_u64() > Some(0);
+    seed.player.stats_until("an upload", has_begun).await;
+    let began = Instant::now();
     second.is_whole().await;
     let given = seed.daemon.totals().upload_bytes;
-    let allowed = (256 << 10) as f64 * (began.elapsed().as_secs_f64() + 1.0);
+    // What is in buffers comes on top; a busy machine makes it slower, never faster.
+    let allowed = (256 << 10) as f64 * (began.elapsed().as_secs_f64() + 2.0);
     assert!(given >= film.total() && (given as f64) < allowed, "{given} of {allowed}");
 }
 

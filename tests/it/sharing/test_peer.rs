@@ -94,7 +94,7 @@ impl Waiting {
             // It would be 127.0.0.1 beside the one it is bound to.
             include_loopback: false,
             stun: Vec::new(),
-            mdns: false,
+            mdns: None,
             tasks,
         });
         Self { id, membership, connector, guard: cancel.drop_guard(), _session: session }

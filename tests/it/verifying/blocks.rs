@@ -118,8 +118,8 @@ async fn one_slice_is_enough_for_a_segment_of_many_senders() {
     let film = scene.film.segments.clone();
     let held: Vec<u64> = (1..SEGMENTS as u64).collect();
     for mut peer in peers {
-        for segment in 1..SEGMENTS {
-            list(&mut peer, segment as u64, &film[segment]).await;
+        for (segment, bytes) in film.iter().enumerate().skip(1) {
+            list(&mut peer, segment as u64, bytes).await;
         }
         peer.announce(&held).await;
         let film = film.clone();
