@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use super::memory::MemoryNet;
 use super::{
-    Connector, Link, MESSAGE_BYTES_MAX, Path, Pending, RtcConfig, RtcError, WebRtcConnector,
+    Connector, GATHER_TIMEOUT, Link, MESSAGE_BYTES_MAX, Path, Pending, RtcConfig, RtcError,
+    WebRtcConnector,
 };
 
 /// More than every buffer between a sender and a receiver that does not read: the crate's queue of
@@ -212,4 +213,17 @@ async fn a_link_knows_the_socket_on_the_other_side() {
         assert!(remote.ip().is_loopback() && described.contains(&named), "{remote}");
         assert!(link.is_near());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_leaves_in_time_when_a_stun_server_is_silent() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tasks = TaskTracker::new();
+    let stun = vec![format!("stun:{}", silent.local_addr().unwrap())];
+    let bind = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let config = RtcConfig { bind, include_loopback: true, stun, mdns: None, tasks: tasks.clone() };
+    let began = tokio::time::Instant::now();
+    let offer = WebRtcConnector::new(config).offer().await.unwrap();
+    assert!(offer.sdp.contains(" typ host"), "with what is known by then");
+    assert_eq!(began.elapsed().as_secs(), GATHER_TIMEOUT.as_secs());
 }

@@ -225,3 +225,64 @@ async fn hand_over(
         None => pending.close().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+    use crate::rtc::memory::MemoryNet;
+
+    fn context(net: &MemoryNet, peers_max: usize) -> Context {
+        Context {
+            me: PeerId([1; 20]),
+            source: Source { swarm: 0, tracker: 0 },
+            wire: WireIds::default(),
+            connector: Arc::new(net.clone()),
+            roster: Arc::new(Roster::new(peers_max, Arc::default())),
+            opened: mpsc::channel(8).0,
+            reports: mpsc::channel(8).0,
+            tasks: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    async fn offers(context: &Context) -> Vec<(Offer, oneshot::Sender<(PeerId, String)>)> {
+        let (made, mut ready) = mpsc::channel(1);
+        make_offers(context.clone(), made).await;
+        match ready.recv().await {
+            Some(Made::Offers(offers)) => offers,
+            _ => panic!("no offers"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_offers_are_made_and_withdrawn_after_fifty_seconds_without_an_answer() {
+        let net = MemoryNet::new();
+        let context = context(&net, 20);
+        let offers = offers(&context).await;
+        assert_eq!((offers.len(), net.pending()), (5, 5));
+        let began = Instant::now();
+        // Lets each offer begin to wait.
+        tokio::task::yield_now().await;
+        advance(Duration::from_secs(49)).await;
+        assert_eq!(net.pending(), 5);
+        context.tasks.close();
+        context.tasks.wait().await;
+        assert_eq!((net.pending(), began.elapsed().as_secs()), (0, 50));
+        assert!(offers.iter().all(|(_, waiting)| waiting.is_closed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_offers_are_made_than_there_is_room_and_the_end_withdraws_them() {
+        let net = MemoryNet::new();
+        let context = context(&net, 2);
+        let _offers = offers(&context).await;
+        assert_eq!(net.pending(), 2);
+        let began = Instant::now();
+        context.cancel.cancel();
+        context.tasks.close();
+        context.tasks.wait().await;
+        assert_eq!((net.pending(), began.elapsed().as_secs()), (0, 0));
+    }
+}

@@ -4,7 +4,7 @@
 use crate::ask::{self, get};
 use crate::origin::TestOrigin;
 use crate::resource::Resource;
-use crate::sharing::recorder::Recorder;
+use crate::sharing::signalling::Recorder;
 use crate::sharing::test_peer::{Said, TestPeer, Waiting};
 use crate::sharing::world::{Film, Player, Tracker, config, until};
 use bytes::{Bytes, BytesMut};

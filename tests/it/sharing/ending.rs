@@ -1,6 +1,6 @@
 //! The end of a daemon, and what it keeps to itself.
 
-use super::recorder::Recorder;
+use super::signalling::Recorder;
 use super::test_peer::{Said, TestPeer, Waiting};
 use super::world::{Film, Player, Tracker, config, finish, read, until};
 use crate::ask;

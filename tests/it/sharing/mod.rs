@@ -10,7 +10,7 @@ mod ending;
 mod fallback;
 mod kinds;
 mod live;
-pub mod recorder;
+pub mod signalling;
 mod swarming;
 pub mod test_peer;
 mod trouble;
