@@ -11,13 +11,16 @@ use thiserror::Error;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+mod rules;
 pub mod setting;
 
 use crate::http::delay::LiveDelay;
 use crate::origin::proxy::{HostProxy, Proxy};
 use crate::playlist::quality::Quality;
+use crate::playlist::rules::Generations;
 use crate::verify::hash_list::ListPlace;
 use crate::verify::ladder::Mode;
+pub use rules::StreamRules;
 use setting::{Described, settings};
 
 /// The largest configuration file that is read.
@@ -93,6 +96,15 @@ settings! {
         enabled: bool = true;
         /// WebTorrent trackers, "ws://…" or "wss://…"; they and the peers learn your address.
         trackers: Vec<String> = Vec::new(), all are_trackers;
+        /// Versions of p2p-media-loader in whose swarms streams are: "G1" (1.0.3 to 2.2.2), "G2"
+        /// (2.3 to 4.x), "G3" (5.0 and later). They do not see each other; what comes from one is
+        /// given to the others, too.
+        generations: Generations = Generations::default();
+        /// What differs for some streams, each a section [[p2p.stream]]: match (a host, or how the
+        /// URL begins), generations, swarm_id, swarm_template (how a rendition's swarm is called,
+        /// with {swarm_id}, {type}, {index}, {identity} and {height} in it), segment_ids ("hls.js"
+        /// counts the segments of a film, "shaka" takes their numbers), trackers, hash_list.
+        stream: StreamRules = StreamRules::default();
         /// Whether to give segments to peers; false still takes them.
         upload: bool = true;
         /// Uploads at the same time, for each stream (1 to 100).
@@ -312,6 +324,7 @@ impl Config {
         for place in &mut masked.p2p.hash_lists {
             *place = place.masked();
         }
+        masked.p2p.stream.mask();
         masked
     }
 

@@ -25,6 +25,7 @@ use crate::http::steering::Steerings;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter, Snapshot};
 use crate::origin::{Origin, OriginConfig, OriginError};
+use crate::playlist::rules::Rules;
 use crate::redact;
 use crate::rtc::{Connector, MDNS_GROUP, MESSAGE_BYTES_MAX, RtcConfig, WebRtcConnector};
 use crate::seed::Seeder;
@@ -188,7 +189,8 @@ fn front(
     let trackers = trackers(&config.p2p)?;
     let named = config.p2p.enabled.then_some(&*trackers);
     let trackers = Arc::new(Trackers::new(me, named, tasks, sharing));
-    let registry = Registry::new(Arc::new(Parts {
+    let settings = Rules::new(config.p2p.generations.clone(), config.p2p.stream.0.clone());
+    let parts = Arc::new(Parts {
         me,
         cache: cache.clone(),
         budget: Arc::new(Budget::new(
@@ -207,7 +209,8 @@ fn front(
         meter: meter.clone(),
         tasks: tasks.clone(),
         cancel: sharing.clone(),
-    }));
+    });
+    let registry = Registry::new(parts, settings);
     let status = Status {
         me,
         began: Instant::now(),
@@ -265,7 +268,9 @@ fn connector(config: &P2pConfig, tasks: &TaskTracker) -> Option<Arc<dyn Connecto
     if !config.enabled {
         return None;
     }
-    let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker));
+    let of_rules = config.stream.0.iter().flat_map(|rule| rule.stream.trackers.iter().flatten());
+    let is_local_tracker = config.trackers.iter().any(|tracker| is_loopback(tracker))
+        || of_rules.into_iter().any(|tracker| is_loopback(tracker.as_str()));
     let is_bound_to_loopback = config.bind.iter().any(IpAddr::is_loopback);
     Some(Arc::new(WebRtcConnector::new(RtcConfig {
         bind: config.bind.clone(),

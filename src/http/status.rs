@@ -15,6 +15,7 @@ use super::body::{self, Body};
 use crate::cache::Cache;
 use crate::ids::PeerId;
 use crate::metrics::{Counters, Meter};
+use crate::playlist::membership::Swarm;
 use crate::redact;
 use crate::stream::{Figures, StreamHandle, Trackers};
 use crate::tracker::session::{TrackerSession, TrackerState};
@@ -135,6 +136,7 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "url": profile.url,
         "kind": if profile.is_live.load(Ordering::Relaxed) { "live" } else { "vod" },
         "rendition": profile.rendition,
+        "swarms": profile.swarms.iter().map(swarm_json).collect::<Vec<_>>(),
         "peers": figures.peers.len(),
         "segments_held": figures.segments_held,
         "segments_listed": figures.segments_listed,
@@ -148,6 +150,10 @@ fn stream_json(stream: &StreamHandle, figures: &Figures) -> Value {
         "live_delay_s": profile.live_delay_ms.load(Ordering::Relaxed) as f64 / 1000.0,
         "active_players": profile.active_players.load(Ordering::Relaxed),
     })
+}
+
+fn swarm_json(swarm: &Swarm) -> Value {
+    json!({ "generation": swarm.generation.as_str(), "info_hash": swarm.info_hash.to_string() })
 }
 
 fn peers_json(stream: &StreamHandle, figures: &Figures) -> Vec<Value> {

@@ -62,35 +62,61 @@ impl StreamKind {
 /// occurs twice keeps its first identity; equal properties share one swarm.
 pub fn g2(multivariant: &Multivariant, final_url: &Url) -> Vec<RenditionIdentity> {
     let swarm = swarm_id(final_url);
+    named(multivariant).iter().map(|named| named.identity(&swarm)).collect()
+}
+
+/// A rendition by what tells it apart up to G2.
+pub(super) struct Named<'a> {
+    pub(super) url: &'a Url,
+    pub(super) kind: StreamKind,
+    pub(super) position: usize,
+    pub(super) properties: Properties,
+}
+
+/// Every variant and every audio rendition with a playlist of its own.
+pub(super) fn named(multivariant: &Multivariant) -> Vec<Named<'_>> {
     let levels = known_levels(&multivariant.variants);
-    let mains = levels.iter().enumerate().map(|(at, (variant, codecs))| {
-        (&variant.url, StreamKind::Main, at, main_properties(variant, codecs))
+    let mains = levels.iter().enumerate().map(|(position, (variant, codecs))| Named {
+        url: &variant.url,
+        kind: StreamKind::Main,
+        position,
+        properties: main_properties(variant, codecs),
     });
     let audio = multivariant.renditions.iter().filter(|r| r.kind == RenditionKind::Audio);
-    let secondaries = audio.enumerate().filter_map(|(at, rendition)| {
+    let secondaries = audio.enumerate().filter_map(|(position, rendition)| {
         let properties = secondary_properties(rendition, &levels);
-        Some((rendition.url.as_ref()?, StreamKind::Secondary, at, properties))
+        let url = rendition.url.as_ref()?;
+        Some(Named { url, kind: StreamKind::Secondary, position, properties })
     });
     let mut seen = std::collections::BTreeSet::new();
-    mains
-        .chain(secondaries)
-        .filter(|(url, ..)| seen.insert(*url))
-        .map(|(url, kind, at, properties)| RenditionIdentity {
-            url: url.clone(),
-            kind,
-            position: at,
-            label: format!("{}-{at}", kind.as_str()),
-            info_hash: g2_info_hash(&swarm, kind, &properties),
-        })
-        .collect()
+    mains.chain(secondaries).filter(|named| seen.insert(named.url)).collect()
+}
+
+impl<'a> Named<'a> {
+    /// Without a multivariant playlist nothing is known of it.
+    pub(super) fn direct(url: &'a Url) -> Self {
+        Self { url, kind: StreamKind::Main, position: 0, properties: Properties::default() }
+    }
+
+    pub(super) fn identity(&self, swarm: &str) -> RenditionIdentity {
+        RenditionIdentity {
+            url: self.url.clone(),
+            kind: self.kind,
+            position: self.position,
+            label: label(self.kind, self.position),
+            info_hash: identity_info_hash("v2", swarm, self.kind, &self.properties),
+        }
+    }
+}
+
+/// What to call a rendition.
+pub(super) fn label(kind: StreamKind, position: usize) -> String {
+    format!("{}-{position}", kind.as_str())
 }
 
 /// The G2 identity of a media playlist that the player opened without a multivariant one.
 pub fn g2_direct(final_url: &Url) -> RenditionIdentity {
-    let kind = StreamKind::Main;
-    let info_hash = g2_info_hash(&swarm_id(final_url), kind, &Properties::default());
-    let label = "main-0".to_owned();
-    RenditionIdentity { url: final_url.clone(), kind, position: 0, label, info_hash }
+    Named::direct(final_url).identity(&swarm_id(final_url))
 }
 
 /// The swarm id of a playlist: its URL without the query, so that viewers whose tokens differ
@@ -113,6 +139,11 @@ pub(super) struct Properties {
 }
 
 impl Properties {
+    /// Their hash, as it is part of names.
+    pub(super) fn hash(&self) -> String {
+        STANDARD.encode(Sha1::digest(self.joined()))
+    }
+
     fn joined(&self) -> String {
         let (width, height) =
             self.size.map_or_else(Default::default, |(w, h)| (w.to_string(), h.to_string()));
@@ -224,10 +255,6 @@ fn g2_language(written: &str) -> String {
     if language == "und" { String::new() } else { language.chars().take(2).collect() }
 }
 
-fn g2_info_hash(swarm: &str, kind: StreamKind, properties: &Properties) -> InfoHash {
-    identity_info_hash("v2", swarm, kind, properties)
-}
-
 /// The info hash of a stream that its properties name, from G2 on.
 pub(super) fn identity_info_hash(
     version: &str,
@@ -235,12 +262,12 @@ pub(super) fn identity_info_hash(
     kind: StreamKind,
     properties: &Properties,
 ) -> InfoHash {
-    let identity = STANDARD.encode(Sha1::digest(properties.joined()));
+    let identity = properties.hash();
     sha1_info_hash(&format!("{version}-{swarm}-{}-{identity}", kind.as_str()))
 }
 
 /// 15 bytes of the digest are 20 characters without padding.
-fn sha1_info_hash(stream_swarm: &str) -> InfoHash {
+pub(super) fn sha1_info_hash(stream_swarm: &str) -> InfoHash {
     text_info_hash(&Sha1::digest(stream_swarm)[..15])
 }
 

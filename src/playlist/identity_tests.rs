@@ -26,6 +26,7 @@ fn properties(vector: &Value) -> Properties {
         frame_rate: text(&given["frameRate"]),
         video_range: text(&given["videoRange"]),
         audio_group: "a".to_owned(),
+        video_group: String::new(),
     };
     let rendition = Rendition {
         kind: RenditionKind::Audio,
@@ -54,7 +55,7 @@ fn g2_hashes_equal_the_browser_engines() {
             Some("main") => StreamKind::Main,
             _ => StreamKind::Secondary,
         };
-        let hash = g2_info_hash(swarm, kind, &properties(case));
+        let hash = identity_info_hash("v2", swarm, kind, &properties(case));
         assert_eq!(hash.to_string(), text(&case["2.3-4.x"]["infoHash"]), "{}", case["name"]);
     }
 }
@@ -117,6 +118,7 @@ fn a_variant_with_an_unknown_codec_goes_only_when_another_stays() {
         frame_rate: String::new(),
         video_range: String::new(),
         audio_group: String::new(),
+        video_group: String::new(),
     };
     let both = [level("avc1.4d401f,wvtt"), level("xyz1.1,mp4a.40.2")];
     assert_eq!(known_levels(&both).len(), 1);

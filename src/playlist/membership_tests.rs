@@ -1,8 +1,10 @@
 //! Swarms and segment numbers against what the browser engine registered.
 
 use super::*;
+use crate::playlist::rules::Generations;
 use crate::playlist::{Definitions, Playlist, read};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
 
@@ -32,6 +34,15 @@ fn timeline(text: &str) -> Timeline {
         Playlist::Media(timeline) => timeline,
         Playlist::Multivariant(_) => panic!("not a media playlist"),
     }
+}
+
+fn swarms(list: &Multivariant, requested: &Url, final_url: &Url) -> BTreeMap<Url, Vec<Swarm>> {
+    let all = renditions(list, requested, final_url, &StreamRule::default()).into_iter();
+    all.map(|found| (found.identity.url, found.swarms)).collect()
+}
+
+fn swarms_direct(requested: &Url, final_url: &Url) -> Vec<Swarm> {
+    direct(requested, final_url, &StreamRule::default()).swarms
 }
 
 #[test]
@@ -116,7 +127,7 @@ fn segments_have_the_numbers_that_the_engines_that_ran_gave_them() {
         let generation = if run["package"] == "2.2.2" { Generation::G1 } else { Generation::G2 };
         let registered = run["streams"][0]["segments"].as_array().unwrap();
         for (given, ours) in registered.iter().zip(&timeline.segments) {
-            let wire = WireIds::new(generation, &timeline);
+            let wire = WireIds::new(generation, SegmentIds::HlsJs, &timeline);
             assert_eq!(wire.to_wire(ours.id), given["externalId"].as_u64());
             compared += 1;
         }
@@ -130,16 +141,19 @@ fn numbers_lead_back_to_their_segments_in_every_generation() {
     for text in [live.to_owned(), format!("{live}#EXT-X-ENDLIST\n")] {
         let timeline = timeline(&text);
         for generation in [Generation::G1, Generation::G2, Generation::G3] {
-            let wire = WireIds::new(generation, &timeline);
+            let wire = WireIds::new(generation, SegmentIds::HlsJs, &timeline);
             for id in [10, 11, 1 << 40, u64::MAX].map(SegmentId) {
                 assert_eq!(wire.from_wire(wire.to_wire(id).unwrap()), Some(id));
             }
         }
     }
     let vod = timeline(&format!("{live}#EXT-X-ENDLIST\n"));
-    let counted = WireIds::new(Generation::G2, &vod);
+    let counted = WireIds::new(Generation::G2, SegmentIds::HlsJs, &vod);
     assert_eq!((counted.to_wire(SegmentId(9)), counted.from_wire(u64::MAX)), (None, None));
-    assert_eq!(WireIds::new(Generation::G3, &vod).to_wire(SegmentId(10)), Some(10));
+    assert_eq!(
+        WireIds::new(Generation::G3, SegmentIds::HlsJs, &vod).to_wire(SegmentId(10)),
+        Some(10)
+    );
 }
 
 #[test]
@@ -176,4 +190,95 @@ fn g3_is_named_by_what_the_player_asked_for_and_the_others_by_what_was_found() {
     let redirected = swarms_direct(&asked, &found);
     assert_eq!(generations(&asked, &redirected), [Generation::G3]);
     assert_eq!(generations(&found, &redirected), [Generation::G1, Generation::G2]);
+}
+
+#[test]
+fn alternative_video_of_a_variant_is_a_stream_of_g3_alone() {
+    let url = Url::parse("https://example.com/hls/master.m3u8").unwrap();
+    let list = list(
+        "#EXTM3U\n\
+         #EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"v\",NAME=\"Main\",LANGUAGE=\"en\",DEFAULT=YES\n\
+         #EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"v\",NAME=\"Wide\",LANGUAGE=\"en\",URI=\"wide.m3u8\"\n\
+         #EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID=\"w\",NAME=\"Lost\",URI=\"lost.m3u8\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=5,CODECS=\"avc1.64002a\",RESOLUTION=1920x1080,FRAME-RATE=30,\
+         VIDEO=\"v\"\nmain.m3u8\n",
+        &url,
+    );
+    let all = swarms(&list, &url, &url);
+    assert_eq!(all.len(), 2, "{all:?}");
+    let [wide] = &all[&url.join("wide.m3u8").unwrap()][..] else { panic!("{all:?}") };
+    // The browser engine's own vector.
+    let hash = wide.info_hash.to_string();
+    assert_eq!((wide.generation, hash.as_str()), (Generation::G3, "joEux5p8lWAcP8C0ak25"));
+    assert_eq!(all[&url.join("main.m3u8").unwrap()].len(), 3);
+}
+
+#[test]
+fn a_rule_narrows_the_generations_and_names_the_stream() {
+    let (asked, found) = ("https://a.example/m.m3u8?token=1", "https://b.example/n.m3u8");
+    let [asked, found] = [asked, found].map(|url| Url::parse(url).unwrap());
+    let hashes = &vectors()["infoHash"];
+    let swarm_id = text(&hashes["swarmId"]).to_owned();
+    let named_there = swarms_direct(&Url::parse(&swarm_id).unwrap(), &swarm_id.parse().unwrap());
+    let mut rule = StreamRule { swarm_id: Some(swarm_id), ..StreamRule::default() };
+    assert_eq!(direct(&asked, &found, &rule).swarms, named_there);
+    for generation in Generation::ALL {
+        rule.generations = Some(Generations::of(&[generation]));
+        let [swarm] = direct(&asked, &found, &rule).swarms[..] else { panic!("one") };
+        assert!(named_there.contains(&swarm) && swarm.generation == generation);
+    }
+    rule.generations = Some(Generations::of(&[]));
+    let nowhere = direct(&asked, &found, &rule);
+    assert_eq!(nowhere.swarms, []);
+    assert_eq!(
+        nowhere.identity,
+        direct(&asked, &found, &StreamRule { generations: None, ..rule }).identity
+    );
+}
+
+#[test]
+fn a_template_names_renditions_as_an_instance_does() {
+    let hashes = vectors()["infoHash"]["peertube"].clone();
+    let newest = hashes.as_object().unwrap().iter().find(|(name, _)| !name.contains("MD5"));
+    let url = Url::parse("https://tube.test/m.m3u8").unwrap();
+    let list = list(
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"A\",URI=\"a.m3u8\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=5,RESOLUTION=1280x720,AUDIO=\"a\"\nv720.m3u8\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=4,RESOLUTION=853x480,AUDIO=\"a\"\nv480.m3u8\n",
+        &url,
+    );
+    let cases = newest.unwrap().1.as_array().unwrap();
+    let mut compared = 0;
+    for case in cases {
+        let (before, of_kind) = text(&case["streamSwarmId"]).split_once("-default-").unwrap();
+        let (before, kind) = before.rsplit_once('-').unwrap();
+        let uuid = before.strip_prefix("pt-v2-").unwrap();
+        let rule = StreamRule {
+            swarm_id: Some(uuid.to_owned()),
+            swarm_template: "pt-v2-{swarm_id}-{type}-default-{height}".parse().ok(),
+            ..StreamRule::default()
+        };
+        let name = if kind == "main" { format!("v{of_kind}.m3u8") } else { "a.m3u8".to_owned() };
+        let all = renditions(&list, &url, &url, &rule);
+        let Some(found) = all.iter().find(|known| known.identity.url.path()[1..] == name) else {
+            continue;
+        };
+        let [swarm] = found.swarms[..] else { panic!("{found:?}") };
+        assert_eq!(swarm.info_hash.to_string(), text(&case["infoHash"]), "{case}");
+        assert_eq!(swarm.generation, Generation::G2);
+        compared += 1;
+    }
+    assert!(compared >= 2, "{cases:?}");
+}
+
+#[test]
+fn shaka_numbers_are_media_sequence_numbers_everywhere() {
+    let vod = timeline(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:5\n#EXTINF:4,\na.ts\n\
+         #EXT-X-ENDLIST\n",
+    );
+    for generation in Generation::ALL {
+        let wire = WireIds::new(generation, SegmentIds::Shaka, &vod);
+        assert_eq!(wire.to_wire(SegmentId(5)), Some(5));
+    }
 }

@@ -17,8 +17,10 @@ pub mod parts;
 pub mod proxy_url;
 pub mod quality;
 pub mod rewrite;
+pub mod rules;
 pub mod sniff;
 pub mod steering;
+pub mod template;
 pub mod text;
 pub mod timeline;
 

@@ -191,6 +191,7 @@ fn push_stream_inf(copy: &mut String, tag: Tag<'_>) {
         ("FRAME-RATE", "X-FRAME-RATE"),
         ("VIDEO-RANGE", "X-VIDEO-RANGE"),
         ("AUDIO", "AUDIO"),
+        ("VIDEO", "VIDEO"),
     ] {
         push_text(copy, written, tag.attribute(name));
     }

@@ -59,6 +59,8 @@ pub struct Variant {
     pub video_range: String,
     /// Group of audio renditions that goes with it; empty when absent.
     pub audio_group: String,
+    /// Group of video renditions that goes with it; empty when absent.
+    pub video_group: String,
 }
 
 /// What a rendition carries.
@@ -177,6 +179,7 @@ impl Reader<'_> {
             frame_rate: self.attribute(&other, "X-FRAME-RATE"),
             video_range: self.attribute(&other, "X-VIDEO-RANGE"),
             audio_group: self.text(v.audio),
+            video_group: self.text(v.video),
         })
     }
 

@@ -21,9 +21,9 @@ use super::download::DownloadEvent;
 use super::link::{LinkContext, LinkEvent, PeerLink};
 use super::manners::Manners;
 use super::passing::Passing;
-use super::peers::Wanted;
+use super::peers::{Joining, Wanted};
+use super::reports::{Reports, Source};
 use super::roster::Roster;
-use super::rules::Rule;
 use super::shape::Shapes;
 use super::signalling::{Opened, Report};
 use super::verifier::{Answer, Verdict, Verifier};
@@ -33,7 +33,6 @@ use crate::ids::{PeerKey, PlayerId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
 use crate::swarm::{Input, Output, Slot, Swarm};
-use crate::tracker::session::TrackerSession;
 use crate::verify::blocks::Glimpse;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
@@ -50,8 +49,6 @@ pub struct Actor {
     pub(super) meter: Meter,
     pub(super) swarm: Swarm,
     pub(super) timeline: Arc<Timeline>,
-    /// Added to a wire id to get a segment's id; fixed for the life of the stream.
-    pub(super) wire_base: u64,
     pub(super) shapes: Shapes,
     pub(super) manners: Manners,
     pub(super) arriving: Arriving,
@@ -61,9 +58,7 @@ pub struct Actor {
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
-    /// Where peers are met.
-    pub(super) trackers: Vec<TrackerSession>,
-    pub(super) reports: BTreeMap<usize, Report>,
+    pub(super) reports: Reports,
     pub(super) players: BTreeMap<PlayerId, Instant>,
     /// Until when the players' last known buffers last.
     pub(super) playing_until: Instant,
@@ -82,10 +77,12 @@ pub struct Life {
     pub commands: mpsc::Receiver<Command>,
     /// The media playlist, as the player asked for it.
     pub playlist: Url,
-    /// What its publisher says.
-    pub rule: Option<Arc<Rule>>,
-    /// After how long it joins the swarm; `None`: never.
-    pub meets_after: Option<Duration>,
+    /// The list of hashes that has the last word on its segments.
+    pub list: Option<Url>,
+    /// Where else the hashes of its segments are.
+    pub hash_list: Option<Url>,
+    /// How it meets peers; `None`: not at all.
+    pub joining: Option<Joining>,
     /// Asks it to end as soon as nobody reads.
     pub retire: CancellationToken,
 }
@@ -96,7 +93,7 @@ pub struct Inbox {
     downloads: mpsc::Receiver<DownloadEvent>,
     links: mpsc::Receiver<LinkEvent>,
     opened: mpsc::Receiver<Opened>,
-    reports: mpsc::Receiver<(usize, Report)>,
+    reports: mpsc::Receiver<(Source, Report)>,
     hashed: mpsc::Receiver<Hashed>,
     verdicts: mpsc::Receiver<Verdict>,
     glimpses: mpsc::Receiver<(Glimpse, Answer)>,
@@ -110,7 +107,7 @@ impl Actor {
         timeline: Arc<Timeline>,
         life: Life,
     ) -> (Self, Inbox) {
-        let Life { commands, playlist, rule, meets_after, retire } = life;
+        let Life { commands, playlist, list, hash_list, joining, retire } = life;
         let cancel = parts.cancel.child_token();
         let now = Instant::now();
         let meter = parts.meter.of_stream(profile.counters.clone());
@@ -120,13 +117,12 @@ impl Actor {
         let (opened_sender, opened) = mpsc::channel(EVENTS_MAX);
         let (report_sender, reports) = mpsc::channel(EVENTS_MAX);
         let (claims, hashed) = Claims::new();
-        let list = rule.as_ref().and_then(|rule| rule.list.clone());
-        let (verifier, verdicts) = verifier(&parts, playlist, list, &meter, &cancel);
+        let lists = (list, hash_list);
+        let (verifier, verdicts) = verifier(&parts, playlist, lists, &meter, &cancel);
         let (passing, glimpses) = Passing::new();
         let hurry = watch::Sender::new(false);
         let mut actor = Self {
             swarm: Swarm::new(parts.swarm.clone(), parts.me, seed(), now.into_std()),
-            wire_base: timeline.wire_base(),
             arriving: Arriving::new(arriving::Context {
                 budget: parts.budget.clone(),
                 attention: attention.clone(),
@@ -140,8 +136,6 @@ impl Actor {
             claims,
             verifier,
             passing,
-            trackers: rule
-                .map_or_else(|| parts.trackers.configured().to_vec(), |rule| rule.trackers.clone()),
             roster: Arc::new(Roster::new(parts.peers_max, parts.bans.clone())),
             links: LinkContext {
                 events: link_events,
@@ -158,7 +152,7 @@ impl Actor {
             shapes: Shapes::expect(&timeline.segments),
             peers: BTreeMap::new(),
             next_peer: 0,
-            reports: BTreeMap::new(),
+            reports: Reports::default(),
             players: BTreeMap::new(),
             timeline: timeline.clone(),
             parts,
@@ -170,7 +164,7 @@ impl Actor {
         };
         actor.take_over_cache();
         actor.set_timeline(timeline);
-        actor.meet_peers(meets_after, &opened_sender, &report_sender);
+        actor.meet_peers(joining, &opened_sender, &report_sender);
         (actor, Inbox { commands, downloads, links, opened, reports, hashed, verdicts, glimpses })
     }
 
@@ -200,7 +194,7 @@ impl Actor {
                 Some(event) = inbox.downloads.recv() => self.on_download(event),
                 Some(event) = inbox.links.recv() => self.on_link(event),
                 Some(opened) = inbox.opened.recv() => self.on_opened(opened),
-                Some((tracker, report)) = inbox.reports.recv() => self.on_report(tracker, report),
+                Some((source, report)) = inbox.reports.recv() => self.on_report(source, report),
                 Some(hashed) = inbox.hashed.recv() => self.on_hashed(hashed),
                 Some(verdict) = inbox.verdicts.recv() => self.on_verdict(verdict),
                 Some((at, seen)) = inbox.glimpses.recv() => self.on_seen(&at, seen),

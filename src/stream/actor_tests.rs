@@ -53,6 +53,7 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
         url: url.to_string(),
         rendition: "main-0".to_owned(),
         info_hash: InfoHash([0; 20]),
+        swarms: Vec::new(),
         is_sealed: false,
         is_live: AtomicBool::new(false),
         active_players: AtomicU64::new(0),
@@ -64,8 +65,9 @@ fn actor(url: &Url) -> (Actor, Inbox, Arc<Cache>) {
     let life = Life {
         commands: mpsc::channel(1).1,
         playlist: url.clone(),
-        rule: None,
-        meets_after: None,
+        list: None,
+        hash_list: None,
+        joining: None,
         retire: Default::default(),
     };
     let (actor, inbox) = Actor::new(Arc::new(parts), Arc::new(profile), Arc::new(timeline), life);
@@ -112,7 +114,7 @@ async fn what_a_liar_sent_of_other_segments_is_thrown_away_unchecked() {
     let peer = PeerId([b'x'; 20]);
     let meeting = Meeting { offerer: peer, offer: OfferId([0; 20]) };
     let link = offer.pending.opened().await.unwrap();
-    actor.on_opened(Opened { peer, link, meeting });
+    actor.on_opened(Opened { peer, link, meeting, wire: Default::default() });
     let (liar, other) = (*actor.peers.keys().next().unwrap(), PeerKey(99));
     for (segment, sender) in [(1, liar), (2, liar), (3, other)] {
         let buffer = actor.arriving.buffer(SegmentId(segment));

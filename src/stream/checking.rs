@@ -13,18 +13,21 @@ use super::verifier::{self, By, Evidence, Outcome, READ_PAUSE, Rhythm, Verdict, 
 use crate::ids::SegmentId;
 use crate::metrics::Meter;
 use crate::swarm::Input;
+use crate::verify::hash_list::ListPlace;
 
 /// The checks of a stream, and where their verdicts come from.
 pub(super) fn verifier(
     parts: &Parts,
     playlist: Url,
-    list: Option<Url>,
+    (list, hash_list): (Option<Url>, Option<Url>),
     meter: &Meter,
     cancel: &CancellationToken,
 ) -> (Verifier, mpsc::Receiver<Verdict>) {
     let (events, verdicts) = mpsc::channel(EVENTS_MAX);
+    let mut config = parts.verify.clone();
+    config.lists.extend(hash_list.map(|list| ListPlace::new(playlist.clone(), list)));
     let context = verifier::Context {
-        config: parts.verify.clone(),
+        config,
         playlist,
         list,
         origin: parts.origin.counting(meter.clone()),

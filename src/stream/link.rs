@@ -16,6 +16,7 @@ use super::pace::Pace;
 use super::writer::{Upload, UploadSlot, Writer};
 use crate::ids::{PeerId, PeerKey};
 use crate::metrics::Meter;
+use crate::playlist::membership::WireIds;
 use crate::rtc::{Link, MESSAGE_BYTES_MAX, Path};
 use crate::swarm::wire::{self, Decoded, Decoder, Message, WireError};
 
@@ -55,6 +56,8 @@ pub enum LinkEvent {
 pub struct PeerLink {
     /// The peer's own id.
     pub id: PeerId,
+    /// What it calls segments.
+    pub wire: WireIds,
     link: Arc<dyn Link>,
     outbox: mpsc::Sender<Bytes>,
     slot: Arc<UploadSlot>,
@@ -110,7 +113,13 @@ pub struct LinkContext {
 
 impl PeerLink {
     /// Starts the two tasks of a connection that has just opened.
-    pub fn start(key: PeerKey, id: PeerId, link: Arc<dyn Link>, context: &LinkContext) -> Self {
+    pub fn start(
+        key: PeerKey,
+        id: PeerId,
+        wire: WireIds,
+        link: Arc<dyn Link>,
+        context: &LinkContext,
+    ) -> Self {
         let (outbox, commands) = mpsc::channel(OUTBOX_MESSAGES_MAX);
         let slot = Arc::<UploadSlot>::default();
         let traffic = Arc::<Traffic>::default();
@@ -141,7 +150,7 @@ impl PeerLink {
                 cancel.cancel();
             }
         });
-        Self { id, link, outbox, slot, traffic, cancel }
+        Self { id, wire, link, outbox, slot, traffic, cancel }
     }
 
     /// Sends a command, unless the peer would not understand it; one that takes nothing any more

@@ -14,6 +14,7 @@ mod claims;
 mod continuity;
 mod detour;
 mod download;
+mod entry;
 mod failure;
 mod link;
 mod manners;
@@ -24,6 +25,7 @@ mod passing;
 mod peers;
 mod places;
 mod registry;
+mod reports;
 mod roster;
 mod rules;
 mod segments;
@@ -46,6 +48,7 @@ use crate::ids::{InfoHash, PeerId, PlayerId, SegmentId};
 use crate::metrics::{Counters, Meter};
 use crate::origin::{FetchRequest, Origin};
 use crate::playlist::Timeline;
+use crate::playlist::membership::Swarm;
 use crate::rtc::Connector;
 use crate::swarm;
 
@@ -110,8 +113,10 @@ pub struct Profile {
     pub url: String,
     /// Which rendition, such as `main-0`.
     pub rendition: String,
-    /// The swarm it is in.
+    /// What the rendition is called here, whatever swarms it is in.
     pub info_hash: InfoHash,
+    /// The swarms it is in.
+    pub swarms: Vec<Swarm>,
     /// Whether players get nothing that the publisher's list of hashes does not confirm.
     pub is_sealed: bool,
     /// Whether the playlist still grows.

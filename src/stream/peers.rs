@@ -3,6 +3,7 @@
 //! Translates between the core's ids and those on the wire; whom to ask and serve is the core's
 //! decision.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,47 +11,52 @@ use tokio::sync::mpsc;
 
 use super::actor::Actor;
 use super::link::{LinkEvent, PeerLink};
+use super::reports::{Reports, Source};
 use super::roster::Admission;
 use super::signalling::{self, Opened, Report};
 use crate::ids::{PeerKey, SegmentId};
+use crate::playlist::membership::Membership;
+use crate::rtc::Connector;
 use crate::swarm::wire::Message;
 use crate::swarm::{DropReason, Input};
+use crate::tracker::session::TrackerSession;
 
 impl Actor {
     pub(super) fn meet_peers(
         &mut self,
-        after: Option<Duration>,
+        joining: Option<Joining>,
         opened: &mpsc::Sender<Opened>,
-        reports: &mpsc::Sender<(usize, Report)>,
+        reports: &mpsc::Sender<(Source, Report)>,
     ) {
-        let connector = self.parts.connector.clone();
-        let (Some(connector), Some(after), false) = (connector, after, self.trackers.is_empty())
-        else {
+        let Some(Joining { connector, trackers, memberships, after }) = joining else {
             self.feed(Input::Alone);
             return;
         };
         if !after.is_zero() {
             self.feed(Input::Alone);
         }
-        let context = signalling::Context {
-            me: self.parts.me,
-            connector,
-            roster: self.roster.clone(),
-            opened: opened.clone(),
-            reports: reports.clone(),
-            tasks: self.parts.tasks.clone(),
-            cancel: self.cancel.clone(),
-        };
-        for (number, tracker) in self.trackers.iter().enumerate() {
-            let (tracker, swarm, context) =
-                (tracker.clone(), self.profile.info_hash, context.clone());
-            self.parts.tasks.spawn(async move {
-                let waiting = tokio::time::sleep(after);
-                if context.cancel.run_until_cancelled(waiting).await.is_some() {
-                    let membership = tracker.join(swarm);
-                    signalling::run(number, membership, context).await;
-                }
-            });
+        self.reports = Reports::expect(memberships.len(), trackers.len());
+        for (tracker, session) in trackers.iter().enumerate() {
+            for (swarm, membership) in memberships.iter().enumerate() {
+                let context = signalling::Context {
+                    me: self.parts.me,
+                    source: Source { swarm, tracker },
+                    wire: membership.wire,
+                    connector: connector.clone(),
+                    roster: self.roster.clone(),
+                    opened: opened.clone(),
+                    reports: reports.clone(),
+                    tasks: self.parts.tasks.clone(),
+                    cancel: self.cancel.clone(),
+                };
+                let (session, info_hash) = (session.clone(), membership.swarm.info_hash);
+                self.parts.tasks.spawn(async move {
+                    let waiting = tokio::time::sleep(after);
+                    if context.cancel.run_until_cancelled(waiting).await.is_some() {
+                        signalling::run(session.join(info_hash), context).await;
+                    }
+                });
+            }
         }
     }
 
@@ -63,7 +69,7 @@ impl Actor {
             self.disconnect(older);
         }
         let is_near = opened.link.is_near();
-        let link = PeerLink::start(key, opened.peer, opened.link, &self.links);
+        let link = PeerLink::start(key, opened.peer, opened.wire, opened.link, &self.links);
         if admission == Admission::Refuse {
             link.close();
             return;
@@ -138,13 +144,14 @@ impl Actor {
     pub(super) fn on_link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Heard(peer, message) => {
-                let base = self.wire_base;
-                let translated = message.map_segments(|wire| wire.checked_add(base));
+                // The one it replaced may still be speaking.
+                let Some(wire) = self.peers.get(&peer).map(|link| link.wire) else { return };
+                let translated = message.map_segments(|number| Some(wire.from_wire(number)?.0));
                 if let Some(Message::Hash { segment, sha256, is_from_origin: true }) = translated {
                     self.on_claim(peer, SegmentId(segment), sha256);
                 } else if let Some(blocks @ Message::Blocks { .. }) = translated {
                     self.on_blocks(peer, blocks);
-                } else if let (Some(message), true) = (translated, self.peers.contains_key(&peer)) {
+                } else if let Some(message) = translated {
                     let is_head = matches!(message, Message::Data { .. } | Message::Part { .. });
                     self.feed(Input::Heard { peer, message });
                     if let Some(expected) = self.swarm.expecting(peer).filter(|_| is_head) {
@@ -187,39 +194,34 @@ impl Actor {
         self.pass_on(expected.segment);
     }
 
-    pub(super) fn on_report(&mut self, tracker: usize, report: Report) {
-        self.reports.insert(tracker, report);
-        let members = self.reports.values().filter_map(|report| match report {
-            Report::Members(members) => Some(*members),
-            Report::Unreachable => None,
-        });
-        match members.max() {
-            Some(members) => self.feed(Input::SwarmSize(members)),
-            None if self.reports.len() == self.trackers.len() => self.feed(Input::Alone),
-            None => {}
+    pub(super) fn on_report(&mut self, source: Source, report: Report) {
+        if let Some(input) = self.reports.note(source, report) {
+            self.feed(input);
         }
     }
 
     pub(super) fn say(&mut self, peer: PeerKey, message: Message) {
-        let base = self.wire_base;
-        let translated = message.map_segments(|segment| segment.checked_sub(base));
-        if let (Some(message), Some(link)) = (translated, self.peers.get(&peer)) {
+        let Some(link) = self.peers.get(&peer) else { return };
+        let wire = link.wire;
+        let translated = message.map_segments(|segment| wire.to_wire(SegmentId(segment)));
+        if let Some(message) = translated {
             link.say(&message);
         }
     }
 
     pub(super) fn serve(&mut self, peer: PeerKey, wanted: Wanted) {
         let Wanted { segment, request, from, end } = wanted;
-        let wire = segment.0.saturating_sub(self.wire_base);
         let bytes = self.bytes_for(segment, from, end);
         if end.is_some() {
             self.say_blocks(peer, segment);
         }
         let Some(link) = self.peers.get(&peer) else { return };
+        // It named the segment by its number.
+        let number = link.wire.to_wire(segment).unwrap_or_default();
         match bytes {
-            Some((bytes, total)) => link.serve(wire, request, bytes, end.map(|_| total)),
+            Some((bytes, total)) => link.serve(number, request, bytes, end.map(|_| total)),
             None => {
-                link.say(&Message::Absent { segment: wire, request });
+                link.say(&Message::Absent { segment: number, request });
                 self.feed(Input::ServeEnded { peer, request, is_complete: false });
             }
         }
@@ -249,6 +251,18 @@ impl Actor {
             .filter(|bytes| !bytes.is_empty())
             .map(|bytes| (bytes, total))
     }
+}
+
+/// How a stream meets peers.
+pub struct Joining {
+    /// Makes connections.
+    pub connector: Arc<dyn Connector>,
+    /// At which trackers.
+    pub trackers: Vec<TrackerSession>,
+    /// In which swarms.
+    pub memberships: Vec<Membership>,
+    /// After how long.
+    pub after: Duration,
 }
 
 /// What a peer is sent.

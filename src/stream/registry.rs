@@ -8,23 +8,22 @@ mod resume;
 
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::actor::{Actor, Life};
-use super::continuity::{agree, name};
-use super::part::Flights;
-use super::part_places::{PartPlaces, PlacedPart};
-use super::places::{Part, Places, split};
+use super::continuity::agree;
+use super::entry::{Arrival, Stream};
+use super::part_places::PlacedPart;
+use super::places::{Part, split};
 use super::rules::{Known, Rules};
-use super::{COMMANDS_MAX, CacheOfStream, Parts, Profile, StreamHandle};
+use super::{Parts, StreamHandle};
+use crate::ids::InfoHash;
+use crate::playlist::membership::Swarm;
+use crate::playlist::rules::Rules as Settings;
 use crate::playlist::{Definitions, Extent, Multivariant, Timeline};
 
 /// Streams at the same time; beyond it the one used least recently ends.
@@ -41,7 +40,7 @@ const REUNION_DELAY: Duration = Duration::from_secs(60);
 /// The streams of the daemon.
 pub struct Registry {
     parts: Arc<Parts>,
-    /// What publishers say.
+    /// What publishers and the owner say.
     pub rules: Rules,
     inner: Mutex<Inner>,
 }
@@ -49,40 +48,8 @@ pub struct Registry {
 struct Inner {
     streams: Vec<Stream>,
     /// By URL; a name only, so it does not matter with whose credentials it was learned.
-    renditions: LruCache<String, Known>,
+    renditions: LruCache<String, Arc<Known>>,
     imports: LruCache<(u64, String), Arc<Definitions>>,
-}
-
-/// A media playlist that was read.
-struct Arrival {
-    credentials: u64,
-    /// Whether what it lists may be given to strangers.
-    may_share: bool,
-    known: Known,
-    /// Its URL as the player asked for it.
-    playlist: Url,
-    timeline: Arc<Timeline>,
-}
-
-struct Stream {
-    credentials: u64,
-    may_share: bool,
-    /// Whether it is in its swarm.
-    shares: bool,
-    known: Known,
-    /// Ended streams stay known: a player that was paused for long goes on with its old playlist.
-    handle: StreamHandle,
-    /// The playlist it was last read from, as the player asked for it.
-    playlist: Url,
-    timeline: Arc<Timeline>,
-    /// What its URLs are.
-    places: Places,
-    /// What of them parts of segments are.
-    part_places: PartPlaces,
-    read_at: Instant,
-    used_at: Instant,
-    /// Ends the stream once nobody reads from it.
-    retire: CancellationToken,
 }
 
 /// What a URL is, where it is (a part of) segments.
@@ -114,16 +81,17 @@ impl Located {
 
 impl Registry {
     /// No streams yet.
-    pub fn new(parts: Arc<Parts>) -> Self {
+    pub fn new(parts: Arc<Parts>, settings: Settings) -> Self {
         let inner = Inner {
             streams: Vec::new(),
             renditions: LruCache::new(RENDITIONS_MAX),
             imports: LruCache::new(IMPORTS_MAX),
         };
-        Self { parts, rules: Rules::default(), inner: Mutex::new(inner) }
+        Self { parts, rules: Rules::new(settings), inner: Mutex::new(inner) }
     }
 
-    /// A multivariant playlist was read: its renditions' swarms are known from now on.
+    /// A multivariant playlist was read, which a player asked for at one URL and which was found
+    /// at another: its renditions' swarms are known from now on.
     pub fn learn_multivariant(
         &self,
         credentials: u64,
@@ -133,7 +101,7 @@ impl Registry {
     ) {
         let mut inner = self.lock();
         for known in self.rules.all(playlist, requested, final_url) {
-            inner.renditions.put(known.identity.url.to_string(), known);
+            inner.renditions.put(known.identity.url.to_string(), Arc::new(known));
         }
         if !playlist.definitions.is_empty() {
             let definitions = Arc::new(playlist.definitions.clone());
@@ -164,7 +132,7 @@ impl Registry {
         let handle = {
             let mut inner = self.lock();
             let known = inner.renditions.get(requested.as_str()).cloned();
-            let known = known.unwrap_or_else(|| self.rules.direct(requested, final_url));
+            let known = known.unwrap_or_else(|| Arc::new(self.rules.direct(requested, final_url)));
             let arrival = Arrival {
                 credentials,
                 may_share: may_share && known.may_share,
@@ -250,10 +218,9 @@ impl Registry {
 impl Inner {
     /// The stream that a timeline continues, or a new one.
     fn place(&mut self, parts: &Arc<Parts>, new: Arrival) -> StreamHandle {
-        let Arrival { credentials, known: Known { identity, .. }, .. } = &new;
+        let (credentials, info_hash) = (new.credentials, new.known.identity.info_hash);
         let of_swarm = |stream: &Stream| {
-            stream.credentials == *credentials
-                && stream.handle.profile.info_hash == identity.info_hash
+            stream.credentials == credentials && stream.known.identity.info_hash == info_hash
         };
         let known = self.streams.iter().position(|stream| {
             let is_same_playlist = stream.playlist == new.playlist;
@@ -275,9 +242,9 @@ impl Inner {
         });
         let has_restarted = self.streams.len() < before;
         self.make_room();
-        let meets_after = (new.may_share && !self.is_shared(&new.known))
-            .then_some(if has_restarted { REUNION_DELAY } else { Duration::ZERO });
-        let stream = start(parts, new, meets_after);
+        let after = if has_restarted { REUNION_DELAY } else { Duration::ZERO };
+        let swarms = self.to_join(new.may_share, &new.known);
+        let stream = Stream::start(parts, new, swarms, after);
         let handle = stream.handle.clone();
         self.streams.push(stream);
         handle
@@ -301,8 +268,7 @@ impl Inner {
     fn alive(&mut self, parts: &Arc<Parts>, index: usize) -> StreamHandle {
         let old = &self.streams[index];
         if old.handle.is_ended() {
-            let meets_after =
-                (old.may_share && !self.is_shared(&old.known)).then_some(Duration::ZERO);
+            let swarms = self.to_join(old.may_share, &old.known);
             let arrival = Arrival {
                 credentials: old.credentials,
                 may_share: old.may_share,
@@ -310,7 +276,7 @@ impl Inner {
                 playlist: old.playlist.clone(),
                 timeline: old.timeline.clone(),
             };
-            let mut stream = start(parts, arrival, meets_after);
+            let mut stream = Stream::start(parts, arrival, swarms, Duration::ZERO);
             stream.places.clone_from(&old.places);
             stream.part_places.clone_from(&old.part_places);
             self.streams[index] = stream;
@@ -320,71 +286,12 @@ impl Inner {
         stream.handle.clone()
     }
 
-    /// Whether a stream is in that swarm already: a member is in a swarm once.
-    fn is_shared(&self, known: &Known) -> bool {
-        self.streams.iter().any(|stream| {
-            let is_same = stream.handle.profile.info_hash == known.identity.info_hash;
-            is_same && stream.shares && !stream.handle.is_ended()
-        })
+    /// The swarms of a rendition in which no stream is yet: a member is in a swarm once.
+    fn to_join(&self, may_share: bool, known: &Known) -> Vec<Swarm> {
+        let alive = self.streams.iter().filter(|stream| !stream.handle.is_ended());
+        let joined: Vec<InfoHash> =
+            alive.flat_map(|stream| &stream.joined).map(|swarm| swarm.info_hash).collect();
+        let all = known.swarms.iter().filter(|_| may_share);
+        all.filter(|swarm| !joined.contains(&swarm.info_hash)).copied().collect()
     }
-}
-
-impl Stream {
-    fn set_timeline(&mut self, playlist: &Url, timeline: Arc<Timeline>) {
-        self.places.learn(&timeline);
-        self.part_places.learn(&timeline);
-        self.playlist = playlist.clone();
-        self.timeline = timeline;
-        self.read_at = Instant::now();
-    }
-}
-
-/// Starts a stream, which meets peers after that long; without it, never.
-fn start(parts: &Arc<Parts>, new: Arrival, meets_after: Option<Duration>) -> Stream {
-    let shares = meets_after.is_some();
-    let Arrival { credentials, may_share, known, playlist, timeline } = new;
-    let profile = Arc::new(Profile {
-        id: name(credentials, &known.identity, &timeline),
-        url: crate::redact::url(&playlist),
-        rendition: known.identity.label.clone(),
-        info_hash: known.identity.info_hash,
-        is_live: AtomicBool::new(!timeline.is_ended),
-        active_players: AtomicU64::new(0),
-        live_delay_ms: AtomicU64::new(0),
-        is_shared: shares,
-        is_seeded: AtomicBool::new(false),
-        is_sealed: known.rule.as_ref().is_some_and(|rule| rule.list.is_some()),
-        counters: Arc::default(),
-    });
-    tracing::info!(url = %profile.url, rendition = %profile.rendition, shares, "a stream begins");
-    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-    let (rule, retire) = (known.rule.clone(), CancellationToken::new());
-    let (read_from, retiring) = (playlist.clone(), retire.clone());
-    let life = Life { commands: inbox, playlist: read_from, rule, meets_after, retire: retiring };
-    let (actor, inbox) = Actor::new(parts.clone(), profile.clone(), timeline.clone(), life);
-    parts.tasks.spawn(actor.run(inbox));
-    let handle = StreamHandle {
-        meter: parts.meter.of_stream(profile.counters.clone()),
-        cache: Arc::new(CacheOfStream(parts.cache.clone(), profile.id)),
-        flights: Arc::new(Flights::new(parts)),
-        profile,
-        commands,
-    };
-    let now = Instant::now();
-    let mut stream = Stream {
-        credentials,
-        may_share,
-        shares,
-        known,
-        handle,
-        playlist: playlist.clone(),
-        timeline: timeline.clone(),
-        places: Places::default(),
-        part_places: PartPlaces::default(),
-        read_at: now,
-        used_at: now,
-        retire,
-    };
-    stream.set_timeline(&playlist, timeline);
-    stream
 }

@@ -1,7 +1,8 @@
 //! How single streams are shared and proved, where somebody knows better than the settings.
 //!
-//! A rule belongs to the playlist that players open and holds for everything it leads to. Whoever
-//! asks publishers for their rules sets them; the registry looks them up.
+//! A publisher's rule belongs to the playlist that players open and holds for everything it leads
+//! to. Whoever asks publishers for their rules sets them; the registry looks them up. Elsewhere the
+//! owner's rules hold.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,11 @@ use lru::LruCache;
 use url::{Position, Url};
 
 use crate::playlist::Multivariant;
-use crate::playlist::identity::{RenditionIdentity, StreamKind, g2, g2_direct};
-use crate::playlist::membership::first_generation;
+use crate::playlist::identity::{RenditionIdentity, StreamKind};
+use crate::playlist::membership::{
+    Generation, InSwarms, Swarm, direct, first_generation, renditions,
+};
+use crate::playlist::rules::{Rules as Settings, StreamRule};
 use crate::tracker::session::TrackerSession;
 
 /// Playlists with a rule; beyond it the one used least recently is played by the settings.
@@ -31,10 +35,13 @@ pub struct Rule {
 }
 
 /// What is known of a media playlist before it is read.
-#[derive(Clone)]
 pub struct Known {
     /// What it is.
     pub identity: RenditionIdentity,
+    /// The swarms that it has.
+    pub swarms: Vec<Swarm>,
+    /// What its owner says.
+    pub settings: StreamRule,
     /// What its publisher says.
     pub rule: Option<Arc<Rule>>,
     /// Whether it may be announced.
@@ -42,12 +49,9 @@ pub struct Known {
 }
 
 /// The rules that hold.
-pub struct Rules(Mutex<LruCache<String, Arc<Rule>>>);
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self(Mutex::new(LruCache::new(RULES_MAX)))
-    }
+pub struct Rules {
+    settings: Settings,
+    of_publishers: Mutex<LruCache<String, Arc<Rule>>>,
 }
 
 impl PartialEq for Rule {
@@ -62,6 +66,11 @@ impl PartialEq for Rule {
 }
 
 impl Rules {
+    /// Those of the settings only.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, of_publishers: Mutex::new(LruCache::new(RULES_MAX)) }
+    }
+
     /// Sets the rule of the playlist at a URL; whether that changes anything.
     pub fn set(&self, playlist: &Url, rule: Rule) -> bool {
         let mut rules = self.lock();
@@ -74,28 +83,37 @@ impl Rules {
 
     /// What all playlists are that a multivariant one leads to, asked for at `requested`.
     pub fn all(&self, list: &Multivariant, requested: &Url, final_url: &Url) -> Vec<Known> {
+        let settings = self.settings.for_url(requested);
         let Some(rule) = self.of(requested) else {
-            let all = g2(list, final_url).into_iter();
-            return all.map(|identity| Known { identity, rule: None, may_share: true }).collect();
+            let all = renditions(list, requested, final_url, &settings).into_iter();
+            return all.map(|found| Known::unruled(found, settings.clone())).collect();
         };
+        let is_wanted = settings.wanted().has(Generation::G1) && !rule.trackers.is_empty();
         let all = first_generation(list, final_url, &rule.swarm_id).into_iter();
         all.map(|(identity, position)| {
             let is_expected = match identity.kind {
                 StreamKind::Main => position < rule.variants,
                 StreamKind::Secondary => position == 0,
             };
-            let may_share = is_expected && !rule.trackers.is_empty();
-            Known { identity, rule: Some(rule.clone()), may_share }
+            let swarm = Swarm { generation: Generation::G1, info_hash: identity.info_hash };
+            Known {
+                identity,
+                swarms: vec![swarm],
+                settings: settings.clone(),
+                rule: Some(rule.clone()),
+                may_share: is_expected && is_wanted,
+            }
         })
         .collect()
     }
 
     /// What a media playlist is that no other has led to.
     pub fn direct(&self, requested: &Url, final_url: &Url) -> Known {
+        let settings = self.settings.for_url(requested);
+        let known = Known::unruled(direct(requested, final_url, &settings), settings);
         let rule = self.of(requested);
         // No publisher that has rules expects viewers of such a playlist.
-        let may_share = rule.is_none();
-        Known { identity: g2_direct(final_url), rule, may_share }
+        Known { may_share: rule.is_none(), rule, ..known }
     }
 
     fn of(&self, playlist: &Url) -> Option<Arc<Rule>> {
@@ -103,7 +121,15 @@ impl Rules {
     }
 
     fn lock(&self) -> MutexGuard<'_, LruCache<String, Arc<Rule>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of_publishers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Without a publisher who says anything.
+    fn unruled(found: InSwarms, settings: StreamRule) -> Self {
+        let InSwarms { identity, swarms } = found;
+        Self { identity, swarms, settings, rule: None, may_share: true }
     }
 }
 
@@ -129,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_rule_holds_for_its_playlist_whatever_the_query() {
-        let rules = Rules::default();
+        let rules = Rules::new(Settings::default());
         assert!(rules.set(&url("https://tube.test/m.m3u8"), rule(1)));
         assert!(!rules.set(&url("https://tube.test/m.m3u8?v=2"), rule(1)), "nothing new");
         assert!(rules.set(&url("https://tube.test/m.m3u8"), rule(2)));
@@ -143,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_number_of_rules_is_limited() {
-        let rules = Rules::default();
+        let rules = Rules::new(Settings::default());
         let at = |n: usize| url(&format!("https://tube.test/{n}.m3u8"));
         for n in 0..=RULES_MAX.get() {
             rules.set(&at(n), rule(1));
@@ -153,7 +179,7 @@ mod tests {
 
     #[test]
     fn swarms_are_named_as_peertubes_own_players_name_them() {
-        let rules = Rules::default();
+        let rules = Rules::new(Settings::default());
         let at = url("https://tube.example/static/streaming-playlists/hls/\
              9c9de5e8-0a1e-484a-b099-e80766180a6d/2f1c-master.m3u8");
         rules.set(&at, Rule { swarm_id: at.to_string(), ..rule(2) });
@@ -174,7 +200,7 @@ mod tests {
 
     #[test]
     fn without_trackers_nothing_may_be_shared_and_swarms_have_the_publishers_names() {
-        let rules = Rules::default();
+        let rules = Rules::new(Settings::default());
         let at = url("https://cdn.test/m.m3u8");
         rules.set(&at, Rule { swarm_id: "pt".to_owned(), ..rule(1) });
         let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.64002a,mp4a.40.2\"\na\n";

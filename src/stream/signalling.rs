@@ -1,8 +1,9 @@
-//! Meeting peers through one tracker: makes offers, answers those of others, and hands over each
-//! connection that opens.
+//! Meeting the peers of one swarm through one tracker: makes offers, answers those of others, and
+//! hands over each connection that opens.
 //!
-//! One task for each tracker of a stream. It decides nothing about segments; whether a connection
-//! is kept when two members met twice is [`Roster`]'s rule, the same on both sides.
+//! One task for each swarm of a stream at each of its trackers. It decides nothing about segments;
+//! whether a connection is kept when two members met twice is [`Roster`]'s rule, the same on both
+//! sides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::reports::Source;
 use super::roster::{ANSWERS_MAX, Answering, Meeting, Roster};
 use crate::ids::PeerId;
+use crate::playlist::membership::WireIds;
 use crate::rtc::{Connector, Link, Pending};
 use crate::tracker::message::{Offer, OfferId};
 use crate::tracker::session::{Membership, TrackerEvent};
@@ -31,6 +34,8 @@ pub struct Opened {
     pub link: Arc<dyn Link>,
     /// Which meeting it came from: who offered, and the offer.
     pub meeting: Meeting,
+    /// What segments are called in the swarm that they met in.
+    pub wire: WireIds,
 }
 
 /// What a tracker said of the swarm.
@@ -42,27 +47,31 @@ pub enum Report {
     Unreachable,
 }
 
-/// What the signalling of one stream works with.
+/// What the signalling of one stream works with, in one swarm at one tracker.
 #[derive(Clone)]
 pub struct Context {
     /// Our own id.
     pub me: PeerId,
+    /// Which of the stream's swarms, at which tracker.
+    pub source: Source,
+    /// What segments are called there.
+    pub wire: WireIds,
     /// Makes connections.
     pub connector: Arc<dyn Connector>,
     /// Who is connected.
     pub roster: Arc<Roster>,
     /// Where opened connections go. Bounded by the number of connections being opened.
     pub opened: mpsc::Sender<Opened>,
-    /// Where reports go, with the tracker's number. When it is full a report waits.
-    pub reports: mpsc::Sender<(usize, Report)>,
+    /// Where reports go. When it is full a report waits.
+    pub reports: mpsc::Sender<(Source, Report)>,
     /// Spawns tasks that shutdown waits for.
     pub tasks: TaskTracker,
     /// Ends everything of the stream.
     pub cancel: CancellationToken,
 }
 
-/// The signalling with one tracker, until the stream ends.
-pub async fn run(number: usize, mut membership: Membership, context: Context) {
+/// The signalling in one swarm at one tracker, until the stream ends.
+pub async fn run(mut membership: Membership, context: Context) {
     // Bounded: offers and answers wait here until the loop below passes them on.
     let (made, mut ready) = mpsc::channel::<Made>(ANSWERS_MAX);
     let mut offers = BTreeMap::<OfferId, oneshot::Sender<(PeerId, String)>>::new();
@@ -109,7 +118,7 @@ pub async fn run(number: usize, mut membership: Membership, context: Context) {
                     }
                     Some(TrackerEvent::Failed { .. }) => Report::Unreachable,
                 };
-                if context.reports.send((number, report)).await.is_err() {
+                if context.reports.send((context.source, report)).await.is_err() {
                     return;
                 }
             }
@@ -208,7 +217,8 @@ async fn hand_over(
 ) {
     match outcome {
         Some((peer, link)) => {
-            if context.opened.send(Opened { peer, link: link.clone(), meeting }).await.is_err() {
+            let opened = Opened { peer, link: link.clone(), meeting, wire: context.wire };
+            if context.opened.send(opened).await.is_err() {
                 link.close().await;
             }
         }
@@ -226,6 +236,8 @@ mod tests {
     fn context(net: &MemoryNet, peers_max: usize) -> Context {
         Context {
             me: PeerId([1; 20]),
+            source: Source { swarm: 0, tracker: 0 },
+            wire: WireIds::default(),
             connector: Arc::new(net.clone()),
             roster: Arc::new(Roster::new(peers_max, Arc::default())),
             opened: mpsc::channel(8).0,

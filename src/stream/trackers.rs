@@ -14,8 +14,12 @@ use url::Url;
 use crate::ids::PeerId;
 use crate::tracker::session::{SessionConfig, Timings, TrackerSession};
 
-/// Trackers of publishers at the same time; beyond it the one named first is left.
+/// Trackers that are not in the settings for all streams, at the same time; beyond it the one named
+/// first is left, of those that no stream needs if there are any.
 const NAMED_MAX: usize = 16;
+
+/// Trackers that the settings may name for one stream; further ones are left out.
+const OF_STREAM_MAX: usize = 8;
 
 /// All trackers of a daemon.
 pub struct Trackers {
@@ -49,11 +53,6 @@ impl Trackers {
         trackers
     }
 
-    /// Where every stream is shared.
-    pub fn configured(&self) -> &[TrackerSession] {
-        &self.configured
-    }
-
     /// The tracker that a publisher names; never one of the settings, although it may be the same.
     pub fn named(&self, url: &Url) -> Option<TrackerSession> {
         if !self.is_on {
@@ -63,14 +62,29 @@ impl Trackers {
         if let Some((known, _)) = named.iter().find(|(known, _)| known.url() == url.as_str()) {
             return Some(known.clone());
         }
-        if named.len() >= NAMED_MAX
-            && let Some((_, first)) = named.pop_front()
-        {
-            first.cancel();
+        if named.len() >= NAMED_MAX {
+            let idle = named.iter().position(|(session, _)| !session.is_wanted());
+            if let Some((_, left)) = named.remove(idle.unwrap_or(0)) {
+                left.cancel();
+            }
         }
         let (session, cancel) = self.begin(url);
         named.push_back((session.clone(), cancel));
         Some(session)
+    }
+
+    /// Those of a stream: where every stream is shared, unless the settings name others for it.
+    pub(super) fn of_stream(&self, urls: Option<&[Url]>) -> Vec<TrackerSession> {
+        let Some(urls) = urls else { return self.configured.clone() };
+        let mut sessions: Vec<TrackerSession> = Vec::new();
+        for url in urls.iter().take(OF_STREAM_MAX) {
+            let is_it = |session: &&TrackerSession| session.url() == url.as_str();
+            let configured = self.configured.iter().find(is_it).cloned();
+            if sessions.iter().all(|known| known.url() != url.as_str()) {
+                sessions.extend(configured.or_else(|| self.named(url)));
+            }
+        }
+        sessions
     }
 
     /// All of them.
@@ -107,9 +121,13 @@ mod tests {
         let urls: Vec<_> = trackers.all().iter().map(|t| t.url().to_owned()).collect();
         let expected = [0].into_iter().chain(2..=NAMED_MAX + 1).map(|n| at(n).to_string());
         assert_eq!(urls, expected.collect::<Vec<_>>());
-        assert_eq!(trackers.configured().len(), 1);
+        assert_eq!(trackers.of_stream(None).len(), 1);
+        let of_rule = [0, 20, 20, 21].map(at);
+        assert_eq!(trackers.of_stream(Some(&of_rule)).len(), 3, "none twice");
+        let many: Vec<_> = (20..40).map(at).collect();
+        assert_eq!(trackers.of_stream(Some(&many)).len(), OF_STREAM_MAX);
         let off = Trackers::new(PeerId([b'a'; 20]), None, &tasks, &cancel);
-        assert!(off.named(&at(1)).is_none() && off.all().is_empty());
+        assert!(off.of_stream(Some(&many)).is_empty() && off.all().is_empty());
         cancel.cancel();
         tasks.close();
         tasks.wait().await;

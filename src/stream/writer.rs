@@ -261,7 +261,13 @@ mod tests {
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
-        let link = PeerLink::start(PeerKey(1), PeerId([0; 20]), ours.unwrap(), &context);
+        let link = PeerLink::start(
+            PeerKey(1),
+            PeerId([0; 20]),
+            Default::default(),
+            ours.unwrap(),
+            &context,
+        );
         (link, theirs.unwrap(), heard, hurry)
     }
 

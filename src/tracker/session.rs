@@ -87,6 +87,11 @@ impl TrackerSession {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether any swarm needs it.
+    pub fn is_wanted(&self) -> bool {
+        self.0.roster().is_wanted()
+    }
+
     /// The tracker's address as configured; not for logs, it may hold a secret.
     pub fn url(&self) -> &str {
         &self.0.url

@@ -89,6 +89,11 @@ impl fmt::Display for ListPlace {
 }
 
 impl ListPlace {
+    /// The list of the playlists whose URLs begin like this.
+    pub fn new(playlists: Url, list: Url) -> Self {
+        Self { playlists, list }
+    }
+
     /// The same as it may be shown to anybody.
     pub fn masked(&self) -> Self {
         let masked = |url: &Url| crate::redact::url(url).parse().unwrap_or_else(|_| url.clone());

@@ -16,6 +16,7 @@ mod ask;
 mod bad_input;
 mod command_line;
 mod front_door;
+mod memberships;
 mod odd_clients;
 mod oversize;
 mod play;

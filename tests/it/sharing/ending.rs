@@ -9,7 +9,8 @@ use crate::resource::{Gate, Resource};
 use bytes::Bytes;
 use hlswarm::daemon::Daemon;
 use hlswarm::origin::Wanted;
-use hlswarm::playlist::identity::g2_direct;
+use hlswarm::playlist::membership::direct;
+use hlswarm::playlist::rules::StreamRule;
 use hlswarm::swarm::wire::{Message, SEGMENT_BYTES_MAX};
 
 #[tokio::test]
@@ -28,7 +29,7 @@ async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_i
     let segment = player.timeline(&url).await.segments.remove(0);
     let mut answer = player.open(&segment.url, Wanted::Whole).await;
     let held = read(&mut answer, half).await;
-    until("an announce", async || !tracker.heard("\"offers\"").is_empty()).await;
+    until("every announce", async || tracker.heard("\"offers\"").len() == 3).await;
 
     let stopping = tokio::spawn(daemon.stop());
     let is_closed = async || ask::get(address, "/api/v1/health").await.status == 503;
@@ -37,10 +38,10 @@ async fn a_reader_finishes_when_the_daemon_is_stopped_and_the_tracker_hears_of_i
     let whole = finish(answer, held).await;
     assert!(!whole.is_cut && whole.body == film.segments[0]);
     stopping.await.unwrap();
-    let goodbyes = tracker.heard("\"stopped\"");
-    assert_eq!(goodbyes.len(), 1, "{goodbyes:?}");
-    let goodbye: serde_json::Value = serde_json::from_str(&goodbyes[0]).unwrap();
-    assert_eq!(goodbye["info_hash"], g2_direct(&url).info_hash.to_latin1());
+    let swarms = direct(&url, &url, &StreamRule::default()).swarms;
+    let mut joined: Vec<_> = swarms.iter().map(|swarm| swarm.info_hash.to_latin1()).collect();
+    joined.sort();
+    assert_eq!(tracker.swarms("\"stopped\""), joined);
 }
 
 #[tokio::test]

@@ -113,6 +113,17 @@ impl Recorder {
         }
         announces
     }
+
+    /// The swarms of the messages with a text in them, in order, as often as they were named.
+    pub fn swarms(&self, text: &str) -> Vec<String> {
+        let hash_of =
+            |text: &String| serde_json::from_str::<Value>(text).unwrap()["info_hash"].clone();
+        let heard = self.heard(text);
+        let mut hashes: Vec<_> =
+            heard.iter().map(|text| hash_of(text).as_str().unwrap().to_owned()).collect();
+        hashes.sort();
+        hashes
+    }
 }
 
 impl Drop for Recorder {
