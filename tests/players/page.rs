@@ -113,8 +113,7 @@ fn answer(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     // All is read because closing a socket with unread bytes resets it.
-    let mut said = Vec::new();
-    said.resize(body_length(&mut reader)?, 0);
+    let mut said = vec![0; body_length(&mut reader)?];
     reader.read_exact(&mut said)?;
     let target = line.split(' ').nth(1).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));

@@ -67,7 +67,8 @@ fn make(root: &Path) {
     }
 }
 
-const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
+/// A multivariant playlist whose one variant is beside it.
+pub const MASTER: &str = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x180,\
                       CODECS=\"avc1.4d400d,mp4a.40.2\"\nindex.m3u8\n";
 
 /// Each file with its digest, or with those of its ranges.

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 
