@@ -28,6 +28,7 @@ mod process;
 mod sharing;
 mod streams;
 mod swarm_exchange;
+mod swarm_generations;
 mod swarm_pages;
 mod swarm_streams;
 mod swarm_trouble;
