@@ -1,6 +1,6 @@
 //! What the command line asks for.
 
-use crate::world::Lies;
+use crate::world::liars::Lies;
 use crate::world::plan::{Mode, Plan, S};
 
 /// Share of the viewers that lie, where any do.

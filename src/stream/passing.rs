@@ -133,7 +133,7 @@ impl Actor {
             return;
         }
         let held = self.arriving.buffer(segment).slice(glimpse.slice.clone());
-        if held.is_none_or(|held| blocks::hashes(&held) == hashes) {
+        if held.is_none_or(|held| blocks::hashes(&held, glimpse.total) == hashes) {
             return;
         }
         match culprit(self.arriving.shares(segment), &glimpse.slice) {

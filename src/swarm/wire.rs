@@ -93,7 +93,7 @@ pub enum Message {
         /// to 3.
         segments: Vec<(u64, u64)>,
     },
-    /// What the blocks of 8 KiB of a segment are; for members of our own kind only.
+    /// What the blocks of a segment are; for members of our own kind only.
     Blocks {
         /// The segment.
         segment: u64,

@@ -14,7 +14,11 @@ use super::digest::sha256;
 use crate::ids::{PeerKey, SegmentId};
 
 /// Bytes of a block; the last of a segment may be shorter.
-pub const BLOCK_BYTES: u64 = 8 << 10;
+const BLOCK_BYTES: u64 = 8 << 10;
+/// The same of a segment of fewer than [`SMALL_BYTES`], of which 8 KiB would be much to compare.
+const SMALL_BLOCK_BYTES: u64 = 1 << 10;
+/// Smallest segment whose blocks have their full size.
+const SMALL_BYTES: u64 = 512 << 10;
 /// Blocks of the largest list: segments of more than 32 MiB have none.
 pub const BLOCKS_MAX: usize = 4096;
 /// Segments whose lists are remembered; those of the oldest are forgotten.
@@ -55,7 +59,8 @@ impl List {
     /// The blocks of which any of these bytes are.
     pub fn blocks(&self, bytes: &Range<u64>) -> Range<usize> {
         let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(self.hashes.len());
-        at(bytes.start / BLOCK_BYTES)..at(bytes.end.min(self.total).div_ceil(BLOCK_BYTES))
+        let size = block_bytes(self.total);
+        at(bytes.start / size)..at(bytes.end.min(self.total).div_ceil(size))
     }
 }
 
@@ -65,6 +70,8 @@ impl List {
 pub struct Glimpse {
     /// Of which segment.
     pub segment: SegmentId,
+    /// Its size, as the list says that is looked at.
+    pub total: u64,
     /// Its bytes.
     pub slice: Range<u64>,
     /// Whether nobody could foresee it.
@@ -166,7 +173,7 @@ impl BlockLists {
             (None, None) => whole_blocks(draw(first.list.total, &first.sayers), &first.list),
         };
         heard.is_looking = true;
-        Some(Glimpse { segment, slice, is_random })
+        Some(Glimpse { segment, total: first.list.total, slice, is_random })
     }
 
     /// What the origin sends: the size of the segment, and the hashes of the blocks of a slice.
@@ -174,12 +181,15 @@ impl BlockLists {
     pub fn seen(&mut self, glimpse: &Glimpse, total: u64, hashes: &[BlockHash]) -> Vec<PeerKey> {
         let Some(heard) = self.segments.get_mut(&glimpse.segment) else { return Vec::new() };
         heard.is_looking = false;
+        let size = block_bytes(glimpse.total);
         let is_right = |list: &List| {
             // The slice is of the first list's blocks: another's last may be longer.
             let is_cut = |block| list.range(block).end > glimpse.slice.end;
             let mut blocks = list.blocks(&glimpse.slice).zip(hashes);
-            list.total == total
-                && blocks.all(|(block, seen)| is_cut(block) || list.hashes[block] == *seen)
+            let is_alike = block_bytes(list.total) == size;
+            let mut fits =
+                || blocks.all(|(block, seen)| is_cut(block) || list.hashes[block] == *seen);
+            list.total == total && (!is_alike || fits())
         };
         let mut liars = Vec::new();
         heard.claims.retain(|claim| {
@@ -189,7 +199,7 @@ impl BlockLists {
             }
             is_right
         });
-        let blocks = glimpse.slice.start / BLOCK_BYTES..glimpse.slice.end.div_ceil(BLOCK_BYTES);
+        let blocks = glimpse.slice.start / size..glimpse.slice.end.div_ceil(size);
         heard.questions.retain(|block| !blocks.contains(&(*block as u64)));
         if let Some(claim) = heard.claims.first_mut().filter(|_| glimpse.is_random) {
             claim.is_confirmed = true;
@@ -224,10 +234,15 @@ impl BlockLists {
     }
 }
 
-/// The hashes of the blocks of these bytes, which begin with a block.
-pub fn hashes(bytes: &[u8]) -> Vec<BlockHash> {
-    let size = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
+/// The hashes of the blocks of these bytes, which begin with a block of a segment of `total` bytes.
+pub fn hashes(bytes: &[u8], total: u64) -> Vec<BlockHash> {
+    let size = usize::try_from(block_bytes(total)).unwrap_or(usize::MAX);
     bytes.chunks(size).map(hash).collect()
+}
+
+/// Bytes of a block of a segment of `total` bytes.
+pub fn block_bytes(total: u64) -> u64 {
+    if total < SMALL_BYTES { SMALL_BLOCK_BYTES } else { BLOCK_BYTES }
 }
 
 fn hash(block: &[u8]) -> BlockHash {
@@ -248,14 +263,14 @@ fn whole_blocks(slice: Range<u64>, list: &List) -> Range<u64> {
 }
 
 fn count(total: u64) -> Option<usize> {
-    usize::try_from(total.div_ceil(BLOCK_BYTES))
+    usize::try_from(total.div_ceil(block_bytes(total)))
         .ok()
         .filter(|count| (1..=BLOCKS_MAX).contains(count))
 }
 
 fn range(block: usize, total: u64) -> Range<u64> {
-    let start = (block as u64).saturating_mul(BLOCK_BYTES).min(total);
-    start..start.saturating_add(BLOCK_BYTES).min(total)
+    let start = (block as u64).saturating_mul(block_bytes(total)).min(total);
+    start..start.saturating_add(block_bytes(total)).min(total)
 }
 
 fn cut(bytes: &[u8], range: Range<u64>) -> &[u8] {

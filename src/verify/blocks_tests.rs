@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const S: SegmentId = SegmentId(7);
-const SIZE: usize = 20 * BLOCK_BYTES as usize + 100;
+const SIZE: usize = 70 * BLOCK_BYTES as usize + 100;
 
 fn bytes(lie_at: Option<usize>) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..SIZE).map(|at| (at / 1000 + at % 251) as u8).collect();
@@ -34,7 +34,7 @@ fn draw(_: u64, _: &BTreeSet<PeerKey>) -> Range<u64> {
 
 fn see(lists: &mut BlockLists, glimpse: &Glimpse) -> Vec<PeerKey> {
     let origin = bytes(None);
-    lists.seen(glimpse, SIZE as u64, &hashes(cut(&origin, glimpse.slice.clone())))
+    lists.seen(glimpse, SIZE as u64, &hashes(cut(&origin, glimpse.slice.clone()), SIZE as u64))
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn a_list_counts_once_a_random_slice_of_it_is_the_origins() {
     let confirmed = lists.confirmed(S).unwrap();
     assert_eq!(*confirmed, list(None));
     assert_eq!(lists.look(S, draw), None);
-    assert!(confirmed.fits(20, &bytes(None)[20 * 8192..]));
-    assert!(!confirmed.fits(20, &bytes(Some(SIZE - 1))[20 * 8192..]));
-    assert!(!confirmed.fits(21, &[]));
+    assert!(confirmed.fits(70, &bytes(None)[70 * 8192..]));
+    assert!(!confirmed.fits(70, &bytes(Some(SIZE - 1))[70 * 8192..]));
+    assert!(!confirmed.fits(71, &[]));
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn a_block_that_is_not_as_listed_is_looked_at() {
     say(&mut lists, 1, &list(None));
     let glimpse = lists.look(S, draw).unwrap();
     see(&mut lists, &glimpse);
-    lists.question(S, 20);
+    lists.question(S, 70);
     let glimpse = lists.look(S, draw).unwrap();
-    assert_eq!((glimpse.slice.clone(), glimpse.is_random), (163_840..SIZE as u64, false));
+    assert_eq!((glimpse.slice.clone(), glimpse.is_random), (573_440..SIZE as u64, false));
     assert_eq!(see(&mut lists, &glimpse), [], "the list is right");
     assert_eq!(lists.look(S, draw), None);
 }
@@ -120,6 +120,26 @@ fn lists_of_another_size_are_wrong_wherever_they_agree() {
     say(&mut lists, 2, &list(None));
     let glimpse = lists.look(S, draw).unwrap();
     assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+}
+
+#[test]
+fn a_segment_of_few_bytes_has_small_blocks() {
+    let few = &bytes(None)[..10_000];
+    let list = List::of(few).unwrap();
+    assert_eq!((list.hashes.len(), list.range(9)), (10, 9_216..10_000));
+    assert_eq!(list.hashes, hashes(few, 10_000));
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list);
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!(glimpse.slice, 0..1_024);
+    assert_eq!(lists.seen(&glimpse, 10_000, &hashes(&few[..1_024], 10_000)), []);
+    assert!(lists.confirmed(S).is_some());
+    // Another list, of a size whose blocks are larger: the right one is not measured by it.
+    let large = self::list(None);
+    say(&mut lists, 2, &large);
+    let glimpse = lists.look(S, draw).unwrap();
+    let seen = hashes(cut(few, glimpse.slice.clone()), glimpse.total);
+    assert_eq!(lists.seen(&glimpse, 10_000, &seen), [PeerKey(2)]);
 }
 
 #[test]
@@ -152,12 +172,12 @@ fn memory_is_bounded() {
     assert!(!claim(&mut lists, 1, 0, 0, 0), "of nothing");
     assert!(!claim(&mut lists, 1, (BLOCKS_MAX as u64 + 1) * BLOCK_BYTES, 0, 255), "too large");
     assert!(!claim(&mut lists, 1, u64::MAX, usize::MAX, 255));
-    assert!(!claim(&mut lists, 1, 8192, 0, 2), "more than there are");
-    assert!(!claim(&mut lists, 1, 16384, 1, 1), "not from the beginning");
-    assert!(!claim(&mut lists, 1, 30000, 0, 1));
-    assert!(!claim(&mut lists, 2, 30000, 1, 3), "of another segment");
+    assert!(!claim(&mut lists, 1, 1024, 0, 2), "more than there are");
+    assert!(!claim(&mut lists, 1, 2048, 1, 1), "not from the beginning");
+    assert!(!claim(&mut lists, 1, 4000, 0, 1));
+    assert!(!claim(&mut lists, 2, 4000, 1, 3), "of another segment");
     assert!(lists.unfinished.is_empty() && lists.segments.is_empty());
-    (0..1000).for_each(|id| assert!(claim(&mut lists, id, 8192, 0, 1)));
+    (0..1000).for_each(|id| assert!(claim(&mut lists, id, 1024, 0, 1)));
     assert_eq!(lists.segments.len(), SEGMENTS_MAX);
     for lie_at in 0..10 {
         say(&mut lists, 1, &list(Some(lie_at)));

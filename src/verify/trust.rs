@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::blocks::BLOCK_BYTES;
+use super::blocks::block_bytes;
 use crate::ids::PeerKey;
 
 /// Longest slice.
@@ -121,11 +121,12 @@ impl Trust {
         if random().is_multiple_of(whole_once_in(agreed)) {
             return 0..size;
         }
-        let blocks = size.div_ceil(BLOCK_BYTES);
-        let len = Rule::of(size, 1, agreed).len.div_ceil(BLOCK_BYTES).clamp(1, blocks.max(1));
+        let block = block_bytes(size);
+        let blocks = size.div_ceil(block);
+        let len = Rule::of(size, 1, agreed).len.div_ceil(block).clamp(1, blocks.max(1));
         // It may begin before the first block, so that every block is as likely to be in it.
         let end = random() % (blocks + len - 1).max(1) + 1;
-        end.saturating_sub(len) * BLOCK_BYTES..(end.min(blocks) * BLOCK_BYTES).min(size)
+        end.saturating_sub(len) * block..(end.min(blocks) * block).min(size)
     }
 
     fn segments(&self, peer: PeerKey) -> u32 {

@@ -200,7 +200,7 @@ fn nonsense_about_shares_is_harmless() {
 
 #[test]
 fn of_a_listed_segment_one_slice_is_compared_however_many_brought_it() {
-    let size = 20 * BLOCK_BYTES + 1;
+    let size = 80 * (8 << 10) + 1;
     let sayers = BTreeSet::from([A, B]);
     let mut trust = Trust::default();
     let slice = |trust: &Trust, number: u64| {
@@ -212,11 +212,13 @@ fn of_a_listed_segment_one_slice_is_compared_however_many_brought_it() {
     for _ in 0..PROVEN_AFTER {
         trust.agreed(A);
     }
-    for number in 0..21 {
-        let block = number * BLOCK_BYTES;
-        assert_eq!(slice(&trust, number), block..(block + BLOCK_BYTES).min(size));
+    for number in 0..81 {
+        let block = number * (8 << 10);
+        assert_eq!(slice(&trust, number), block..(block + (8 << 10)).min(size));
     }
     let mut whole = || 0;
     assert_eq!(trust.plan_list(size, &sayers, &mut whole), 0..size);
     assert_eq!(trust.plan_list(1, &BTreeSet::new(), &mut || 1), 0..1);
+    let small = trust.plan_list(100_000, &sayers, &mut || 1);
+    assert!(small.end - small.start <= 3 << 10, "{small:?} of 100 kB");
 }

@@ -2,9 +2,10 @@
 
 mod world;
 
+use world::World;
+use world::liars::Lies;
 use world::plan::{Mode, Plan, S};
 use world::report::{Report, ratio};
-use world::{Lies, World};
 
 /// Twenty viewers of a live stream that come and go.
 fn live() -> Plan {

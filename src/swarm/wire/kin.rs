@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(hex(&coming), "116110010101126210020101130201012c631001010114");
         assert_eq!(hex(&Message::Coming { segments: vec![] }), "11");
         let hashes = vec![[0xaa; 16], [0xbb; 16]];
-        let two = Message::Blocks { segment: 17, total: 16_384, first: 0, hashes: hashes.clone() };
+        let two = Message::Blocks { segment: 17, total: 2_048, first: 0, hashes: hashes.clone() };
         documented(&two);
         documented(&Message::Holding { segment: 17, total: 1_000_000, chunks: vec![0, 1, 15] });
         documented(&Message::Coming { segments: vec![(18, 1), (19, 2), (300, 2), (20, 3)] });

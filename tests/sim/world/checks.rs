@@ -153,7 +153,7 @@ impl World {
     /// The origin sent a slice that a viewer looks at.
     pub(super) fn seen(&mut self, place: usize, glimpse: &Glimpse) {
         let (segment, total) = (glimpse.segment, self.plan.segment_bytes);
-        let hashes = Content::default().blocks(segment, &glimpse.slice);
+        let hashes = Content::default().blocks(segment, glimpse.total, &glimpse.slice);
         let liars = self.viewers[place].lists.seen(glimpse, total, &hashes);
         liars.iter().for_each(|peer| self.ban(place, *peer));
         let arriving = self.viewers[place].arriving.get(&segment);

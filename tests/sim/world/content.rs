@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hlswarm::ids::SegmentId;
 use hlswarm::verify::Sha256;
-use hlswarm::verify::blocks::{BLOCK_BYTES, BlockHash, List};
+use hlswarm::verify::blocks::{BlockHash, List, block_bytes};
 
 use super::random::Random;
 
@@ -53,14 +53,16 @@ impl Content {
         self.hash(segment, block)
     }
 
-    pub fn blocks(&self, segment: SegmentId, bytes: &Range<u64>) -> Vec<BlockHash> {
-        let starts = (bytes.start..bytes.end).step_by(BLOCK_BYTES as usize);
-        let block = |start: u64| start..(start + BLOCK_BYTES).min(bytes.end);
+    /// The hashes of the blocks of these bytes of a segment of `total`.
+    pub fn blocks(&self, segment: SegmentId, total: u64, bytes: &Range<u64>) -> Vec<BlockHash> {
+        let size = block_bytes(total);
+        let starts = (bytes.start..bytes.end).step_by(size as usize);
+        let block = |start: u64| start..(start + size).min(bytes.end);
         starts.map(|start| self.block(segment, &block(start))).collect()
     }
 
     pub fn list(&self, segment: SegmentId, total: u64) -> List {
-        List { total, hashes: self.blocks(segment, &(0..total)) }
+        List { total, hashes: self.blocks(segment, total, &(0..total)) }
     }
 
     fn within<'a>(&'a self, bytes: &Range<u64>) -> impl Iterator<Item = (Range<u64>, u64)> + 'a {

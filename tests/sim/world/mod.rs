@@ -6,7 +6,7 @@
 mod checks;
 mod content;
 mod exchange;
-mod liars;
+pub mod liars;
 mod network;
 pub mod plan;
 mod queue;
@@ -23,7 +23,6 @@ use hlswarm::swarm::wire::Message;
 use hlswarm::swarm::{DropReason, Input, Output, Reason};
 
 use exchange::{Conn, Load, Serve};
-pub use liars::Lies;
 use network::Network;
 use plan::Plan;
 use queue::{Event, Queue};
