@@ -84,13 +84,10 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-/// The settings of a daemon: sharing over loopback, from an address of its own; it does not make
-/// players wait for it to become a member of the swarm, as nothing would without it.
+/// The settings of a daemon: sharing over loopback, from an address of its own.
 fn settings(number: u8, tracker: &Household) -> String {
     let tracker = tracker.address();
-    format!(
-        "[p2p]\ntrackers = [\"ws://{tracker}\"]\nbind = [\"127.0.50.{number}\"]\njoin_wait_ms = 0\n"
-    )
+    format!("[p2p]\ntrackers = [\"ws://{tracker}\"]\nbind = [\"127.0.50.{number}\"]\n")
 }
 
 /// Lets one trouble after the other come over the daemons and the tracker, until `end`.
