@@ -276,8 +276,9 @@ async fn read(key: PeerKey, link: &dyn Link, context: &LinkContext, traffic: &Tr
 /// How many malformed messages a message counts for.
 fn weight(error: WireError) -> u32 {
     match error {
-        // Others may know more commands than we do.
-        WireError::UnknownCommand(_) => 0,
+        // Others may know more commands than we do, and browsers that hold a whole block of 256
+        // segments say so in a way that may not be understood.
+        WireError::UnknownCommand(_) | WireError::EmptyGroup => 0,
         // No announcement is that long.
         WireError::TooLong => MALFORMED_MAX,
         // Sizes and ids that no file has.

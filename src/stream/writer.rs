@@ -348,6 +348,7 @@ mod tests {
         let cases = [
             (vec![unknown; 1000], None),
             (vec![whole(b"\x04"); 31], None),
+            (vec![whole(b"\x00l\x10\x01\x01\x00"); 100], None),
             (vec![whole(b"\x04"); 32], Some(())),
             (vec![whole(b"\x01i\x00"); 2], Some(())),
             // Parts of a command that never ends.
