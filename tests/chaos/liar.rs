@@ -5,7 +5,7 @@
 
 use crate::origin::Origin;
 use crate::random::Random;
-use crate::test_peer::{TestPeer, Waiting};
+use crate::test_peer::Waiting;
 use crate::verdict::Verdict;
 use bytes::Bytes;
 use std::sync::Arc;
