@@ -9,6 +9,9 @@ use super::transfer::{Reader, Source, Total, Transfer};
 use super::{DropReason, Output};
 use crate::ids::{PeerKey, PlayerId, SegmentId};
 
+/// Bytes of a piece that say something about the downlink.
+const LEARN_FROM: u64 = 1 << 20;
+
 impl Swarm {
     pub(super) fn demanded(&mut self, segment: SegmentId, player: PlayerId) {
         self.players.demanded(self.now, player, segment, &self.window);
@@ -44,18 +47,27 @@ impl Swarm {
 
     pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) -> Follows {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return Follows::Word };
-        let Source::Origin { from, received, .. } = &mut transfer.source else {
-            return Follows::Word;
+        let is_piece = transfer.piece.is_some();
+        let at = match (&mut transfer.piece, &mut transfer.source) {
+            (Some(piece), _) => {
+                let at = piece.at;
+                piece.at = at.saturating_add(len);
+                at
+            }
+            (None, Source::Origin { from, received, .. }) => {
+                let at = from.saturating_add(*received);
+                *received = received.saturating_add(len);
+                at
+            }
+            (None, Source::Waiting | Source::Verifying) => return Follows::Word,
         };
-        let at = from.saturating_add(*received);
-        *received = received.saturating_add(len);
         transfer.got.insert(at..at.saturating_add(len));
         transfer.good.insert(at..at.saturating_add(len));
         let claimed = transfer.total.map(|t| t.bytes);
         if let Some(bytes) = total {
             transfer.total = Some(Total { bytes, is_trusted: true });
         }
-        if transfer.contributors.is_empty() {
+        if transfer.contributors.is_empty() && !is_piece {
             return Follows::Word;
         }
         if total.is_some_and(|bytes| claimed.is_some_and(|claimed| claimed != bytes)) {
@@ -64,10 +76,19 @@ impl Swarm {
             self.thrown_away(segment, None);
             return Follows::Plan;
         }
+        let ended = transfer.piece.take_if(|piece| piece.at >= piece.end);
+        if let Some(piece) = ended {
+            self.piece_failures = 0;
+            if transfer.asked.is_empty() && piece.at - piece.from >= LEARN_FROM {
+                let elapsed = self.now.saturating_duration_since(piece.since);
+                self.downlink.learn_from_origin(piece.at - piece.from, elapsed);
+            }
+            self.have.changed(self.now);
+        }
         if transfer.is_whole() {
             self.verify(segment);
         }
-        Follows::Word
+        if ended.is_some() { Follows::Plan } else { Follows::Word }
     }
 
     pub(super) fn completed(&mut self, segment: SegmentId, size: u64) {
@@ -97,6 +118,13 @@ impl Swarm {
     pub(super) fn fetch_failed(&mut self, segment: SegmentId) {
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         if !transfer.is_fetching() {
+            return;
+        }
+        if transfer.piece.take().is_some() {
+            // Asked for everything, the origin may bring it, and is given more time.
+            transfer.is_indivisible = true;
+            self.piece_failures += 1;
+            self.have.changed(self.now);
             return;
         }
         transfer.source = Source::Waiting;
@@ -160,6 +188,10 @@ impl Swarm {
                 if transfer.total.is_some_and(|total| from + received < total.bytes) {
                     self.outputs.push_back(Output::StopFetch { segment });
                 }
+                self.have.changed(self.now);
+            }
+            if transfer.piece.take().is_some() {
+                self.outputs.push_back(Output::StopFetch { segment });
                 self.have.changed(self.now);
             }
             transfer.source = Source::Verifying;

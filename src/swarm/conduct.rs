@@ -12,7 +12,7 @@ use super::demand::SEEDER_PATIENCE;
 use super::peer::average_rate;
 use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
 use super::state::{Follows, Joined, Swarm};
-use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
+use super::transfer::{Asked, Opened, Piece, Reader, Retry, Source, Transfer};
 use super::wire::Message;
 use super::{Output, Reason};
 use crate::ids::{PeerKey, PlayerId, SegmentId};
@@ -29,6 +29,9 @@ const WEIGHT_MIN: f64 = 1.0 / 16.0;
 const WEIGHT_UNKNOWN: f64 = 0.5;
 /// What others say is gathered for so long before it is acted on.
 const GATHER_WORDS: Duration = Duration::from_millis(50);
+/// An origin that failed so often to bring a piece, one after the other, is asked for whole
+/// segments.
+const PIECE_FAILURES_MAX: u32 = 2;
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -163,6 +166,7 @@ impl Swarm {
             downlink: self.downlink,
             is_in_a_hurry: self.is_in_a_hurry(),
             caution: self.caution.get(),
+            takes_pieces: self.piece_failures < PIECE_FAILURES_MAX,
             joining_until: match self.joined {
                 Joined::Until(until) => Some(until).filter(|_| self.takes),
                 Joined::Done => None,
@@ -235,6 +239,7 @@ impl Swarm {
             }
             Step::Rest => self.cancel_asked(segment),
             Step::Fetch => self.fetch(segment),
+            Step::Piece(ref piece) => self.fetch_piece(segment, piece),
             Step::Fail => {
                 self.outputs.push_back(Output::Fail { segment });
                 self.end(segment);
@@ -271,6 +276,22 @@ impl Swarm {
         transfer.source = Source::Origin { since: self.now, from, received: 0 };
         transfer.is_unasked = !transfer.is_demanded();
         self.outputs.push_back(Output::Fetch { segment, from, end });
+        self.have.changed_urgently(self.now);
+    }
+
+    /// Asks the origin for some of a segment; peers go on with the rest.
+    fn fetch_piece(&mut self, segment: SegmentId, piece: &Range<u64>) {
+        let Some(transfer) = self.transfers.get(&segment) else { return };
+        let is_in_it = |asked: &Asked| {
+            asked.from < piece.end && asked.end.is_none_or(|end| piece.start < end)
+        };
+        let taken_over = transfer.asked.iter().filter(|(_, asked)| is_in_it(asked));
+        let keys: Vec<_> = taken_over.map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.give_up_peer(segment, key));
+        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
+        let Range { start: from, end } = *piece;
+        transfer.piece = Some(Piece { since: self.now, from, at: from, end });
+        self.outputs.push_back(Output::FetchPiece { segment, from, end });
         self.have.changed_urgently(self.now);
     }
 

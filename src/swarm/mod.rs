@@ -42,6 +42,7 @@ mod hear;
 mod kin;
 mod parts;
 mod peer;
+mod pieces;
 mod ranges;
 mod rate;
 mod relay;
@@ -268,6 +269,16 @@ pub enum Output {
         from: u64,
         /// First byte behind the last that is missing, where that is not the end of the segment.
         end: Option<u64>,
+    },
+    /// Ask the origin for some bytes of a segment, while peers may bring others. They may lie behind
+    /// a gap. When they cannot be had it is [`Input::FetchFailed`], at once.
+    FetchPiece {
+        /// The segment.
+        segment: SegmentId,
+        /// First byte.
+        from: u64,
+        /// First byte behind them.
+        end: u64,
     },
     /// End that origin request; what arrived stays until [`Output::Discard`].
     StopFetch {

@@ -59,7 +59,7 @@ impl Ask<'_> {
         };
         let turn_at = self.turn_at().filter(|_| s.config.upload);
         if turn_at.is_some_and(|at| at <= s.now) {
-            return (Step::Fetch, None);
+            return (self.bring(), None);
         }
         if s.now < unproven_until {
             let until = Some((unproven_until, Reason::Progress));
@@ -76,7 +76,8 @@ impl Ask<'_> {
                 let until = late_from.max(s.now + RECHECK_MIN);
                 (Step::Wait, Some((until, Reason::Progress)))
             }
-            None => (Step::Fetch, None),
+            None if opened.is_urgent => (Step::Fetch, None),
+            None => (self.fall_back(transfer), None),
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Situation<'a> {
     pub(super) is_in_a_hurry: bool,
     /// How much earlier the origin is asked, after segments that were nearly late.
     pub(super) caution: Duration,
+    /// Whether the origin can be asked for some of a segment.
+    pub(super) takes_pieces: bool,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
     /// How well others are served by this member: 1 is well.
@@ -83,6 +85,8 @@ pub(super) enum Step {
     Rest,
     /// Ask the origin, whatever the source was.
     Fetch,
+    /// Ask the origin for those bytes, and leave the rest to peers.
+    Piece(Range<u64>),
     /// Nobody can bring it.
     Fail,
 }
@@ -107,7 +111,12 @@ pub(super) fn plan(situation: &Situation, wants: &[Want]) -> Vec<Decision> {
         match &step {
             Step::Ask(peer) => drop(taken.insert(*peer)),
             Step::AskParts(parts) => taken.extend(parts.iter().map(|(peer, _)| *peer)),
-            Step::Wait | Step::Leave(_) | Step::Rest | Step::Fetch | Step::Fail => {}
+            Step::Wait
+            | Step::Leave(_)
+            | Step::Rest
+            | Step::Fetch
+            | Step::Piece(_)
+            | Step::Fail => {}
         }
         Decision { segment: want.segment, step, until }
     };
@@ -141,6 +150,7 @@ impl Ask<'_> {
         };
         match transfer.source {
             Source::Origin { .. } | Source::Verifying => (Step::Wait, None),
+            Source::Waiting if transfer.piece.is_some() => (self.beside_piece(true), None),
             Source::Waiting if transfer.asked.is_empty() => {
                 self.first_source(due, opened, transfer)
             }
@@ -160,6 +170,9 @@ impl Ask<'_> {
         }) {
             return (Step::Wait, None);
         }
+        if transfer.is_some_and(|t| t.piece.is_some()) {
+            return (self.beside_piece(false), None);
+        }
         if self.situation.is_in_a_hurry {
             let is_asked = transfer.is_some_and(|t| !t.asked.is_empty());
             return (if is_asked { Step::Rest } else { Step::Wait }, None);
@@ -178,7 +191,7 @@ impl Ask<'_> {
             return (Step::Wait, None);
         }
         match self.turn_at() {
-            Some(turn_at) if s.now >= turn_at => (Step::Fetch, None),
+            Some(turn_at) if s.now >= turn_at => (self.bring(), None),
             turn_at => (Step::Wait, turn_at.map(|at| (at, Reason::Ramp))),
         }
     }
@@ -199,7 +212,7 @@ impl Ask<'_> {
             return (step.unwrap_or(Step::Fetch), None);
         }
         if now >= fallback_at {
-            return (Step::Fetch, None);
+            return (self.fall_back(transfer), None);
         }
         if let Some(step) = self.whom_to_ask(true, None) {
             return (step, None);
@@ -218,7 +231,7 @@ impl Ask<'_> {
             (false, Some(_)) => None,
         };
         if turn_at.is_some_and(|at| at <= now) {
-            return (Step::Fetch, None);
+            return (self.bring(), None);
         }
         let look_at = self.retry_at(transfer).map(|at| (at, Reason::Due));
         let turn_at = turn_at.map(|at| (at, Reason::Ramp));

@@ -44,6 +44,8 @@ pub struct Swarm {
     pub(super) have: Have,
     pub(super) downlink: Downlink,
     pub(super) caution: Caution,
+    /// Pieces that the origin was asked for in vain, since one that came.
+    pub(super) piece_failures: u32,
     /// What members of our own kind were told.
     pub(super) told: Told,
     /// When sources are decided on anew because of what was heard.
@@ -95,6 +97,7 @@ impl Swarm {
             downlink: Downlink::new(),
             caution: Caution::default(),
             told: Told::default(),
+            piece_failures: 0,
             plan_at: None,
             until: None,
             outputs: VecDeque::new(),
@@ -238,7 +241,8 @@ impl Swarm {
                 assert_eq!(part, known, "segment {segment} and {peer:?} differ");
             }
             if transfer.source == super::transfer::Source::Waiting {
-                let is_unattended = transfer.is_demanded() && self.deadline.is_none();
+                let is_attended = self.deadline.is_some() || transfer.piece.is_some();
+                let is_unattended = transfer.is_demanded() && !is_attended;
                 assert!(!is_unattended, "segment {segment} waits for nothing");
             } else {
                 assert!(transfer.asked.is_empty(), "segment {segment} comes from two sides");

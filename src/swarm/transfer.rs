@@ -14,6 +14,10 @@ use crate::ids::{PeerKey, PlayerId};
 pub(super) struct Transfer {
     /// Where its bytes come from now, besides peers.
     pub(super) source: Source,
+    /// What the origin is asked for of it, while peers bring the rest.
+    pub(super) piece: Option<Piece>,
+    /// The origin did not bring a piece: it is asked for everything or nothing.
+    pub(super) is_indivisible: bool,
     /// Bytes that are here.
     pub(super) got: Ranges,
     /// Bytes of these that are known to be the origin's.
@@ -66,6 +70,19 @@ pub(super) enum Source {
     },
     /// All bytes are here and are being checked.
     Verifying,
+}
+
+/// A run of bytes that the origin is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// When it was asked.
+    pub(super) since: Instant,
+    /// First byte.
+    pub(super) from: u64,
+    /// First byte that has not come yet.
+    pub(super) at: u64,
+    /// First byte behind it.
+    pub(super) end: u64,
 }
 
 /// When a peer that failed at a segment may be asked for it again.
@@ -159,6 +176,9 @@ impl Transfer {
         for asked in self.asked.values() {
             spoken_for.insert(asked.from..asked.end.unwrap_or(total));
         }
+        if let Some(piece) = self.piece {
+            spoken_for.insert(piece.at..piece.end);
+        }
         spoken_for.gaps(total)
     }
 
@@ -170,9 +190,9 @@ impl Transfer {
         (self.have(), end)
     }
 
-    /// Whether the origin is sending it.
+    /// Whether the origin is sending it, or some of it.
     pub(super) fn is_fetching(&self) -> bool {
-        matches!(self.source, Source::Origin { .. })
+        matches!(self.source, Source::Origin { .. }) || self.piece.is_some()
     }
 
     /// The bytes were thrown away; only a size from a trusted mouth stays.
@@ -180,6 +200,7 @@ impl Transfer {
         self.got = Ranges::default();
         self.good = Ranges::default();
         self.told = None;
+        self.piece = None;
         self.total = self.total.filter(|total| total.is_trusted);
         self.contributors.clear();
     }

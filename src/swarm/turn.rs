@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::Config;
+use super::ranges::Ranges;
 use super::schedule::Ask;
 use crate::ids::{PeerId, SegmentId};
 
@@ -40,17 +41,21 @@ impl Ask<'_> {
     /// Whether the peers, and what is here, make up the whole segment.
     fn is_whole_around(&self) -> bool {
         let segment = self.want.segment;
-        let peers = || self.situation.peers.iter().map(|c| c.peer);
-        if peers().any(|peer| peer.holds(segment)) {
-            return true;
-        }
+        self.situation.peers.iter().any(|c| c.peer.holds(segment))
+            || self.around().is_some_and(|(ranges, total)| ranges.prefix() >= total)
+    }
+
+    /// What the peers have in part and what is here, together, and the size of the whole, if any
+    /// of them has some.
+    pub(super) fn around(&self) -> Option<(Ranges, u64)> {
+        let segment = self.want.segment;
         let mut ranges = self.want.transfer.map(|t| t.got.clone()).unwrap_or_default();
         let mut total = None;
-        for partly in peers().filter_map(|peer| peer.kin.partly(segment)) {
+        for partly in self.situation.peers.iter().filter_map(|c| c.peer.kin.partly(segment)) {
             partly.ranges.iter().for_each(|range| ranges.insert(range.clone()));
             total = Some(partly.total);
         }
-        total.is_some_and(|total| ranges.prefix() >= total)
+        Some((ranges, total?))
     }
 }
 

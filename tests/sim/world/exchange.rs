@@ -62,7 +62,7 @@ impl World {
         let fetch = self.random.next();
         let size = end.unwrap_or(self.plan.segment_bytes) - from;
         let viewer = &mut self.viewers[place];
-        viewer.fetches.insert(segment, Fetch { fetch, at: from, size, flow: None });
+        viewer.fetches.insert(segment, Fetch { fetch, at: from, end: from + size, flow: None });
         let rtt_us = viewer.line.map_or(0, |line| line.rtt_us);
         let generation = viewer.generation;
         if self.is_measured(self.now_us) {
@@ -77,7 +77,7 @@ impl World {
         if known.fetch != fetch {
             return;
         }
-        let flow = self.network.begin(self.now_us, None, place, known.size, f64::MAX);
+        let flow = self.network.begin(self.now_us, None, place, known.end - known.at, f64::MAX);
         self.load(flow, Load { to: place, segment, by: None });
         if let Some(known) = self.viewers[place].fetches.get_mut(&segment) {
             known.flow = Some(flow);
@@ -139,8 +139,14 @@ impl World {
             let total = Some(self.plan.segment_bytes);
             self.input(place, Input::Fetched { segment, len, total });
         }
-        if is_last && self.viewers[place].fetches.remove(&segment).is_some() {
-            self.verify(place, segment);
+        // The swarm may ask for the next piece at once, under a number of its own.
+        let is_over = is_last && self.viewers[place].fetches.get(&segment).is_some_and(|f| f.at >= f.end);
+        if is_over && self.viewers[place].fetches.remove(&segment).is_some() {
+            let all = 0..self.plan.segment_bytes;
+            let arriving = self.viewers[place].arriving.get(&segment);
+            if arriving.is_some_and(|a| a.here.has(&all)) {
+                self.verify(place, segment);
+            }
         }
     }
 

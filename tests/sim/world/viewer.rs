@@ -54,7 +54,7 @@ pub struct Fetch {
     pub fetch: u64,
     /// Where the next byte belongs.
     pub at: u64,
-    pub size: u64,
+    pub end: u64,
     pub flow: Option<FlowId>,
 }
 

@@ -1,0 +1,76 @@
+//! What the origin is asked for of a segment that peers bring too: a piece at a time, so that it
+//! sends no more than they cannot bring in time.
+//!
+//! Whether it is asked at all is decided in `schedule` and `parts`. Without state, as those.
+
+use std::ops::Range;
+
+use super::schedule::{Ask, Step};
+use super::transfer::Transfer;
+use super::turn::mix;
+use super::wire::CHUNK_BYTES;
+
+/// Less is not worth a request of its own.
+const PIECE_BYTES_MIN: u64 = 4 * CHUNK_BYTES;
+/// Most that a member brings at a time of what nobody around has.
+const RESCUED_BYTES_MAX: u64 = 8 * CHUNK_BYTES;
+
+impl Ask<'_> {
+    /// A piece is coming: what peers can bring beside it.
+    pub(super) fn beside_piece(&self, is_demanded: bool) -> Step {
+        if !is_demanded && self.situation.is_in_a_hurry {
+            return Step::Wait;
+        }
+        let parts = self.parts(is_demanded, None);
+        if parts.is_empty() { Step::Wait } else { Step::AskParts(parts) }
+    }
+
+    /// It is this member's turn: everything, where nobody is heard to have any of it; else some of
+    /// what nobody around has.
+    pub(super) fn bring(&self) -> Step {
+        self.missing_around().map_or(Step::Fetch, Step::Piece)
+    }
+
+    /// It is time to ask the origin: for half of what is missing, as long as there is enough of it
+    /// and peers may bring the other half meanwhile. There is time to ask for that, too: see
+    /// `origin_margin_factor`.
+    pub(super) fn fall_back(&self, transfer: &Transfer) -> Step {
+        self.first_half(transfer).map_or(Step::Fetch, Step::Piece)
+    }
+
+    fn may_be_divided(&self) -> bool {
+        self.situation.takes_pieces
+            && self.want.transfer.is_none_or(|t| !t.is_indivisible && !t.is_origin_only)
+    }
+
+    fn missing_around(&self) -> Option<Range<u64>> {
+        let (around, total) = self.around().filter(|_| self.may_be_divided())?;
+        let gaps = around.gaps(total);
+        let chance = mix(mix(self.situation.seed ^ total) ^ self.want.segment.0);
+        let gap = gaps.get(usize::try_from(chance).unwrap_or(0) % gaps.len().max(1))?;
+        let len = gap.end - gap.start;
+        if len <= RESCUED_BYTES_MAX {
+            return Some(gap.clone());
+        }
+        let places = (len - RESCUED_BYTES_MAX) / CHUNK_BYTES + 1;
+        let start = gap.start + mix(chance) % places * CHUNK_BYTES;
+        Some(start..start + RESCUED_BYTES_MAX)
+    }
+
+    fn first_half(&self, transfer: &Transfer) -> Option<Range<u64>> {
+        let total = transfer.total.filter(|_| self.may_be_divided())?.bytes;
+        let missing = total.saturating_sub(transfer.got.len());
+        let has_help = self.free(true).any(|c| c.peer.is_kin())
+            || transfer.asked.values().any(|asked| asked.end.is_some());
+        if missing < 2 * PIECE_BYTES_MIN || !has_help {
+            return None;
+        }
+        let most = (missing / 3).next_multiple_of(CHUNK_BYTES);
+        let largest = |gaps: Vec<Range<u64>>| gaps.into_iter().max_by_key(|g| (g.end - g.start, !g.start));
+        let of_nobody = largest(transfer.unasked());
+        let any = || largest(transfer.got.gaps(total));
+        let is_enough = |gap: &Range<u64>| gap.end - gap.start >= PIECE_BYTES_MIN;
+        let gap = of_nobody.filter(is_enough).or_else(|| any().filter(is_enough))?;
+        Some(gap.start..gap.end.min(gap.start + most))
+    }
+}
