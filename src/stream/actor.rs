@@ -337,6 +337,7 @@ impl Actor {
         while let Some(output) = self.swarm.poll() {
             match output {
                 Output::Fetch { segment, .. } => self.fetch(segment),
+                Output::FetchPiece { segment, from, end } => self.fetch_piece(segment, from..end),
                 Output::StopFetch { segment } => self.arriving.stop_fetch(segment),
                 Output::Discard { segment } => self.arriving.discard(segment),
                 Output::Say { peer, message } => self.say(peer, message),

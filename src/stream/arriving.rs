@@ -16,6 +16,7 @@ use super::buffer::{Departure, SegmentBuffer};
 use super::detour::Detour;
 use super::download::{Download, DownloadEvent};
 use super::failure::Failure;
+use super::piece::Piece;
 use super::shape::Shape;
 use crate::ids::{PeerKey, SegmentId};
 use crate::metrics::Meter;
@@ -173,6 +174,12 @@ impl Arriving {
         };
         entry.shares = entry.shares.iter().flat_map(left).collect();
         entry.shares.retain(|share| !share.bytes.is_empty());
+        self.release(segment);
+    }
+
+    /// Readers may have whatever is not behind bytes that nothing has proved.
+    pub fn release(&self, segment: SegmentId) {
+        let Some(entry) = self.segments.get(&segment) else { return };
         let unproved = entry.shares.iter().map(|share| share.bytes.start).min();
         entry.buffer.release_to(unproved.unwrap_or(u64::MAX));
     }
@@ -203,17 +210,38 @@ impl Arriving {
         self.segments.contains_key(&segment)
     }
 
-    /// Begins a download behind what has arrived.
-    pub fn fetch(&mut self, segment: SegmentId, request: FetchRequest, shape: Shape) {
+    /// Begins a request for some bytes of a segment.
+    pub fn fetch_piece(&mut self, segment: SegmentId, request: FetchRequest, bytes: Range<u64>) {
+        let (serial, cancel) = self.begin(segment);
+        let piece = Piece {
+            segment,
+            serial,
+            bytes,
+            request,
+            buffer: self.entry(segment).buffer.clone(),
+            origin: self.context.origin.clone(),
+            meter: self.context.meter.clone(),
+            events: self.context.events.clone(),
+            cancel,
+        };
+        self.context.tasks.spawn(piece.run());
+    }
+
+    /// Number and end of a new download of that segment, which takes the place of another.
+    fn begin(&mut self, segment: SegmentId) -> (u64, CancellationToken) {
         self.serials += 1;
-        let serial = self.serials;
-        let entry = self.entry(segment);
-        let (buffer, claimed) = (entry.buffer.clone(), entry.claimed);
-        let cancel = self.context.cancel.child_token();
-        let entry = self.entry(segment);
-        if let Some((_, older)) = entry.download.replace((serial, cancel.clone())) {
+        let (serial, cancel) = (self.serials, self.context.cancel.child_token());
+        if let Some((_, older)) = self.entry(segment).download.replace((serial, cancel.clone())) {
             older.cancel();
         }
+        (serial, cancel)
+    }
+
+    /// Begins a download behind what has arrived.
+    pub fn fetch(&mut self, segment: SegmentId, request: FetchRequest, shape: Shape) {
+        let (serial, cancel) = self.begin(segment);
+        let entry = self.entry(segment);
+        let (buffer, claimed) = (entry.buffer.clone(), entry.claimed);
         let download = Download {
             segment,
             serial,

@@ -47,6 +47,10 @@ pub enum News {
     Mismatch,
     /// Everything is there.
     Done,
+    /// All of a piece is there.
+    PieceDone,
+    /// A piece cannot be had, or not all of it.
+    PieceFailed,
     /// It was given up.
     Failed(Failure),
 }
@@ -255,7 +259,7 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-fn content_type(headers: &HeaderMap, request: &FetchRequest) -> String {
+pub(super) fn content_type(headers: &HeaderMap, request: &FetchRequest) -> String {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

@@ -23,6 +23,7 @@ mod part;
 mod part_places;
 mod passing;
 mod peers;
+mod piece;
 mod places;
 mod registry;
 mod reports;

@@ -157,7 +157,7 @@ impl Flight {
                 News::Done => return Ok(()),
                 News::Failed(failure) => return Err(failure),
                 // Of what peers have sent, which is nothing.
-                News::Mismatch => break,
+                News::Mismatch | News::PieceDone | News::PieceFailed => break,
             }
         }
         self.cancel.cancel();

@@ -2,6 +2,7 @@
 //!
 //! Carries out what the core decided and tells it what came of it.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,7 +30,16 @@ impl Actor {
         match event.news {
             News::Progress(len, total) => {
                 self.feed(Input::Fetched { segment, len, total });
+                self.arriving.release(segment);
                 self.stop_waiting_for_all(segment);
+            }
+            News::PieceDone => {
+                self.arriving.stop_fetch(segment);
+                self.pass_on(segment);
+            }
+            News::PieceFailed => {
+                self.arriving.stop_fetch(segment);
+                self.feed(Input::FetchFailed { segment });
             }
             News::Mismatch => self.reject(segment, None),
             News::Done => self.verify(segment),
@@ -163,6 +173,15 @@ impl Actor {
         let is_tried = self.arriving.is_checking(segment) || self.passing.is_looking(segment);
         if !self.arriving.shares(segment).is_empty() && !is_tried {
             self.check(segment, false);
+        }
+    }
+
+    /// Asks the origin for some of a segment, if that makes sense there.
+    pub(super) fn fetch_piece(&mut self, segment: SegmentId, bytes: Range<u64>) {
+        let is_divisible = self.arriving.detour().is_none() && self.verifier.has_ranges();
+        match self.request(segment).filter(|_| is_divisible) {
+            Some(request) => self.arriving.fetch_piece(segment, request, bytes),
+            None => self.feed(Input::FetchFailed { segment }),
         }
     }
 

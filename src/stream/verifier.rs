@@ -23,7 +23,7 @@ use crate::verify::trust::{Share, Trust};
 
 mod glimpse;
 mod lists;
-mod means;
+pub mod means;
 mod proof;
 mod sealed;
 
@@ -145,6 +145,11 @@ impl Verifier {
     /// Where the hash list is, if there is one.
     pub fn list_url(&self) -> &Url {
         self.lists.place()
+    }
+
+    /// Whether the origin sends ranges, as far as is known.
+    pub fn has_ranges(&self) -> bool {
+        self.means.has_ranges()
     }
 
     /// Looks for means of proof, the first time that there are peers and that it is known how

@@ -51,10 +51,16 @@ impl Swarm {
         let at = match (&mut transfer.piece, &mut transfer.source) {
             (Some(piece), _) => {
                 let at = piece.at;
+                if at == piece.from {
+                    self.origin_wait = Some(self.now.saturating_duration_since(piece.since));
+                }
                 piece.at = at.saturating_add(len);
                 at
             }
-            (None, Source::Origin { from, received, .. }) => {
+            (None, Source::Origin { from, received, since }) => {
+                if *received == 0 {
+                    self.origin_wait = Some(self.now.saturating_duration_since(*since));
+                }
                 let at = from.saturating_add(*received);
                 *received = received.saturating_add(len);
                 at

@@ -32,6 +32,8 @@ const GATHER_WORDS: Duration = Duration::from_millis(50);
 /// An origin that failed so often to bring a piece, one after the other, is asked for whole
 /// segments.
 const PIECE_FAILURES_MAX: u32 = 2;
+/// An origin that takes longer to answer is asked for whole segments.
+const PIECE_WAIT_MAX: Duration = Duration::from_millis(800);
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -166,7 +168,7 @@ impl Swarm {
             downlink: self.downlink,
             is_in_a_hurry: self.is_in_a_hurry(),
             caution: self.caution.get(),
-            takes_pieces: self.piece_failures < PIECE_FAILURES_MAX,
+            takes_pieces: self.takes_pieces(),
             joining_until: match self.joined {
                 Joined::Until(until) => Some(until).filter(|_| self.takes),
                 Joined::Done => None,
@@ -185,6 +187,12 @@ impl Swarm {
                 })
                 .collect(),
         }
+    }
+
+    /// Whether the origin is quick enough to be asked several times for one segment.
+    fn takes_pieces(&self) -> bool {
+        self.piece_failures < PIECE_FAILURES_MAX
+            && self.origin_wait.is_none_or(|wait| wait < PIECE_WAIT_MAX)
     }
 
     /// How well others are served by this member: as far as its uplink carries the media several
@@ -282,9 +290,8 @@ impl Swarm {
     /// Asks the origin for some of a segment; peers go on with the rest.
     fn fetch_piece(&mut self, segment: SegmentId, piece: &Range<u64>) {
         let Some(transfer) = self.transfers.get(&segment) else { return };
-        let is_in_it = |asked: &Asked| {
-            asked.from < piece.end && asked.end.is_none_or(|end| piece.start < end)
-        };
+        let is_in_it =
+            |asked: &Asked| asked.from < piece.end && asked.end.is_none_or(|end| piece.start < end);
         let taken_over = transfer.asked.iter().filter(|(_, asked)| is_in_it(asked));
         let keys: Vec<_> = taken_over.map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.give_up_peer(segment, key));

@@ -14,6 +14,8 @@ use super::wire::CHUNK_BYTES;
 const PIECE_BYTES_MIN: u64 = 4 * CHUNK_BYTES;
 /// Most that a member brings at a time of what nobody around has.
 const RESCUED_BYTES_MAX: u64 = 8 * CHUNK_BYTES;
+/// A player's origin request is for this part of what is missing.
+const FALLBACK_PART: u64 = 3;
 
 impl Ask<'_> {
     /// A piece is coming: what peers can bring beside it.
@@ -31,11 +33,11 @@ impl Ask<'_> {
         self.missing_around().map_or(Step::Fetch, Step::Piece)
     }
 
-    /// It is time to ask the origin: for half of what is missing, as long as there is enough of it
-    /// and peers may bring the other half meanwhile. There is time to ask for that, too: see
-    /// `origin_margin_factor`.
+    /// It is time to ask the origin: for some of what is missing, as long as peers may bring some of
+    /// the rest meanwhile. There is time to ask for that, too: the margin is for twice the time
+    /// that all of it takes.
     pub(super) fn fall_back(&self, transfer: &Transfer) -> Step {
-        self.first_half(transfer).map_or(Step::Fetch, Step::Piece)
+        self.first_part(transfer).map_or(Step::Fetch, Step::Piece)
     }
 
     fn may_be_divided(&self) -> bool {
@@ -45,6 +47,9 @@ impl Ask<'_> {
 
     fn missing_around(&self) -> Option<Range<u64>> {
         let (around, total) = self.around().filter(|_| self.may_be_divided())?;
+        if total > self.situation.config.segment_bytes_max || !self.agree_on(total) {
+            return None;
+        }
         let gaps = around.gaps(total);
         let chance = mix(mix(self.situation.seed ^ total) ^ self.want.segment.0);
         let gap = gaps.get(usize::try_from(chance).unwrap_or(0) % gaps.len().max(1))?;
@@ -57,7 +62,15 @@ impl Ask<'_> {
         Some(start..start + RESCUED_BYTES_MAX)
     }
 
-    fn first_half(&self, transfer: &Transfer) -> Option<Range<u64>> {
+    /// Whether nobody says that the segment has another size.
+    fn agree_on(&self, total: u64) -> bool {
+        let known = self.want.transfer.and_then(|transfer| transfer.total).map(|t| t.bytes);
+        let peers = self.situation.peers.iter();
+        let said = peers.filter_map(|c| Some(c.peer.kin.partly(self.want.segment)?.total));
+        known.into_iter().chain(said).all(|said| said == total)
+    }
+
+    fn first_part(&self, transfer: &Transfer) -> Option<Range<u64>> {
         let total = transfer.total.filter(|_| self.may_be_divided())?.bytes;
         let missing = total.saturating_sub(transfer.got.len());
         let has_help = self.free(true).any(|c| c.peer.is_kin())
@@ -65,8 +78,9 @@ impl Ask<'_> {
         if missing < 2 * PIECE_BYTES_MIN || !has_help {
             return None;
         }
-        let most = (missing / 3).next_multiple_of(CHUNK_BYTES);
-        let largest = |gaps: Vec<Range<u64>>| gaps.into_iter().max_by_key(|g| (g.end - g.start, !g.start));
+        let most = (missing / FALLBACK_PART).next_multiple_of(CHUNK_BYTES);
+        let largest =
+            |gaps: Vec<Range<u64>>| gaps.into_iter().max_by_key(|g| (g.end - g.start, !g.start));
         let of_nobody = largest(transfer.unasked());
         let any = || largest(transfer.got.gaps(total));
         let is_enough = |gap: &Range<u64>| gap.end - gap.start >= PIECE_BYTES_MIN;

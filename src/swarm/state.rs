@@ -46,6 +46,8 @@ pub struct Swarm {
     pub(super) caution: Caution,
     /// Pieces that the origin was asked for in vain, since one that came.
     pub(super) piece_failures: u32,
+    /// How long the origin took to answer the last request.
+    pub(super) origin_wait: Option<Duration>,
     /// What members of our own kind were told.
     pub(super) told: Told,
     /// When sources are decided on anew because of what was heard.
@@ -98,6 +100,7 @@ impl Swarm {
             caution: Caution::default(),
             told: Told::default(),
             piece_failures: 0,
+            origin_wait: None,
             plan_at: None,
             until: None,
             outputs: VecDeque::new(),

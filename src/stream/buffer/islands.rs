@@ -13,25 +13,34 @@ impl SegmentBuffer {
     /// Puts bytes of a peer where they belong, even if what comes before is not here yet; `false`
     /// when there is no place for them.
     pub fn put(&self, at: u64, bytes: Bytes) -> bool {
+        self.put_in(at, bytes, false)
+    }
+
+    /// The same for bytes of the origin, which are released where nothing unproved is before them.
+    pub fn put_proved(&self, at: u64, bytes: Bytes) -> bool {
+        self.put_in(at, bytes, true)
+    }
+
+    fn put_in(&self, at: u64, bytes: Bytes, is_released: bool) -> bool {
         let end = at.saturating_add(bytes.len() as u64);
         let mut state = self.lock();
         if at <= state.len || state.end.is_some() {
             drop(state);
-            self.append(at, bytes, false);
+            self.append(at, bytes, is_released);
             return true;
         }
-        let is_taken = state
-            .islands
-            .range(..end)
-            .next_back()
-            .is_some_and(|(start, island)| start + island.len() as u64 > at);
-        if is_taken || state.is_relay || end > self.budget.segment_bytes_max() {
-            return is_taken;
+        if state.is_relay || end > self.budget.segment_bytes_max() {
+            return false;
         }
-        let size = bytes.len() as u64;
-        let is_enough = self.budget.take(size);
-        state.retained += size;
-        state.islands.insert(at, bytes);
+        let mut is_enough = true;
+        // What is here already stays.
+        for gap in state.gaps(at..end) {
+            let within = |place: u64| usize::try_from(place - at).unwrap_or(usize::MAX);
+            let size = gap.end - gap.start;
+            is_enough &= self.budget.take(size);
+            state.retained += size;
+            state.islands.insert(gap.start, bytes.slice(within(gap.start)..within(gap.end)));
+        }
         is_enough
     }
 
@@ -68,5 +77,23 @@ impl SegmentBuffer {
                 state.len += size;
             }
         }
+    }
+}
+
+impl State {
+    /// What of that is not on an island.
+    fn gaps(&self, bytes: Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut at = bytes.start;
+        for (start, island) in self.islands.range(..bytes.end) {
+            if *start > at {
+                gaps.push(at..*start);
+            }
+            at = at.max(start + island.len() as u64);
+        }
+        if at < bytes.end {
+            gaps.push(at..bytes.end);
+        }
+        gaps
     }
 }

@@ -51,8 +51,8 @@ fn any_message() -> impl Strategy<Value = Message> {
     let ids = || prop::collection::vec(0..SEGMENTS, 0..8);
     let number = || prop_oneof![9 => 0..SEGMENTS, 1 => any::<u64>()];
     let size = || prop_oneof![4 => Just(BYTES), 1 => 0..400_000u64, 1 => any::<u64>()];
-    let chunks = || prop::collection::vec(0..6u64, 0..6);
-    let at = || prop_oneof![4 => (0..6u64).prop_map(|n| n * CHUNK_BYTES), 1 => any::<u64>()];
+    let chunks = || prop::collection::vec(0..11u64, 0..11);
+    let at = || prop_oneof![4 => (0..11u64).prop_map(|n| n * CHUNK_BYTES), 1 => any::<u64>()];
     let coming = prop::collection::vec((0..SEGMENTS, 1..4u64), 0..8);
     prop_oneof![
         4 => (ids(), ids())
@@ -82,7 +82,7 @@ fn any_message() -> impl Strategy<Value = Message> {
 fn any_origin() -> impl Strategy<Value = OriginDoes> {
     prop_oneof![
         6 => Just(OriginDoes::Nothing),
-        3 => (0..150_000u64).prop_map(OriginDoes::Sends),
+        3 => (0..400_000u64).prop_map(OriginDoes::Sends),
         1 => Just(OriginDoes::GivesUp),
         1 => Just(OriginDoes::IsDone),
         1 => Just(OriginDoes::WasWrong),

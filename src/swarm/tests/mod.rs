@@ -4,6 +4,7 @@ mod demands;
 mod kin;
 mod laws;
 mod peers;
+mod pieces;
 mod relay;
 mod seats;
 mod seeding;
@@ -248,6 +249,9 @@ fn line(output: &Output) -> String {
     match output {
         Output::Fetch { segment, from, end } => {
             format!("fetch {segment} from {from}{}", behind(*end))
+        }
+        Output::FetchPiece { segment, from, end } => {
+            format!("fetch {segment} from {from} to {end}")
         }
         Output::StopFetch { segment } => format!("stop fetch {segment}"),
         Output::Discard { segment } => format!("discard {segment}"),

@@ -9,8 +9,8 @@ use super::*;
 
 pub(super) const SEGMENTS: u64 = 6;
 pub(super) const PEERS: u32 = 6;
-/// Bytes of every segment: five chunks, the last of them short.
-pub(super) const BYTES: u64 = 300_000;
+/// Bytes of every segment: eleven chunks, the last of them short.
+pub(super) const BYTES: u64 = 700_000;
 
 /// What can happen.
 #[derive(Clone, Debug)]
@@ -34,8 +34,8 @@ pub(super) fn connected(peer: PeerKey) -> Input {
 /// The shell's side: what it was told to do, what of segments is here, and what players wait for.
 #[derive(Default)]
 pub(super) struct Shell {
-    /// Segments the origin sends, and where its next byte belongs.
-    pub(super) fetching: BTreeMap<SegmentId, u64>,
+    /// Segments the origin sends, where its next byte belongs, and where a piece ends.
+    pub(super) fetching: BTreeMap<SegmentId, (u64, Option<u64>)>,
     pub(super) verifying: BTreeSet<SegmentId>,
     pub(super) held: BTreeSet<SegmentId>,
     here: BTreeMap<SegmentId, Ranges>,
@@ -66,9 +66,12 @@ impl Shell {
                 self.held.insert(*segment);
             }
             Input::Fetched { segment, len, .. } => {
-                let Some(at) = self.fetching.get_mut(segment) else { return };
+                let Some((at, end)) = self.fetching.get_mut(segment) else { return };
                 self.good.entry(*segment).or_default().insert(*at..*at + len);
                 *at += len;
+                if end.is_some_and(|end| *at >= end) {
+                    self.fetching.remove(segment);
+                }
             }
             Input::Proved { segment, from, end } => {
                 let Some(here) = self.here.get(segment) else { return };
@@ -100,11 +103,18 @@ impl Shell {
         self.serving.remove(&peer);
     }
 
+    fn begin(&mut self, segment: SegmentId, from: u64, end: Option<u64>) {
+        let before = self.fetching.insert(segment, (from, end));
+        assert_eq!(before, None, "two fetches of {segment}");
+        assert!(!self.held.contains(&segment), "{segment} is held");
+    }
+
     fn obey(&mut self, output: Output) {
         match output {
-            Output::Fetch { segment, from, .. } => {
-                assert_eq!(self.fetching.insert(segment, from), None, "two fetches of {segment}");
-                assert!(!self.held.contains(&segment), "{segment} is held");
+            Output::Fetch { segment, from, .. } => self.begin(segment, from, None),
+            Output::FetchPiece { segment, from, end } => {
+                assert!(from < end && end <= Config::default().segment_bytes_max);
+                self.begin(segment, from, Some(end));
             }
             Output::StopFetch { segment } => {
                 let stopped = self.fetching.remove(&segment);
@@ -217,6 +227,7 @@ impl World {
                 .values()
                 .map(|asked| asked.from..asked.end.unwrap_or(u64::MAX))
                 .collect();
+            asked.extend(transfer.piece.map(|piece| piece.at..piece.end));
             asked.sort_by_key(|range| range.start);
             assert!(asked.iter().zip(asked.iter().skip(1)).all(|(a, b)| a.end <= b.start));
             assert!(asked.iter().all(|range| range.start < range.end), "{segment}: {asked:?}");
@@ -245,8 +256,14 @@ impl World {
     pub(super) fn origin_answers(&mut self) {
         let fetching: Vec<_> = self.shell.fetching.keys().copied().collect();
         for segment in fetching.into_iter().chain(self.shell.verifying.clone()) {
-            let is_fetched = self.shell.fetching.contains_key(&segment);
-            if is_fetched || self.shell.verifying.contains(&segment) {
+            let fetch = self.shell.fetching.get(&segment).copied();
+            if let Some((_, Some(end))) = fetch
+                && end > BYTES
+            {
+                self.input(Input::FetchFailed { segment });
+            } else if let Some((at, Some(end))) = fetch {
+                self.input(Input::Fetched { segment, len: end - at, total: Some(BYTES) });
+            } else if fetch.is_some() || self.shell.verifying.contains(&segment) {
                 self.input(Input::Completed { segment, size: BYTES });
             }
         }
@@ -264,7 +281,8 @@ pub(super) enum OriginDoes {
 }
 
 pub(super) fn origin_acts(world: &mut World, does: OriginDoes) {
-    let Some(segment) = world.shell.fetching.keys().next().copied() else {
+    let next = world.shell.fetching.iter().next();
+    let Some((segment, at, end)) = next.map(|(id, (at, end))| (*id, *at, *end)) else {
         if let Some(segment) = world.shell.verifying.first().copied() {
             match does {
                 OriginDoes::IsDone => world.input(Input::Completed { segment, size: BYTES }),
@@ -274,10 +292,21 @@ pub(super) fn origin_acts(world: &mut World, does: OriginDoes) {
         }
         return;
     };
+    let is_behind = end.is_some_and(|end| end > BYTES);
     match does {
         OriginDoes::Nothing | OriginDoes::WasWrong => {}
-        OriginDoes::Sends(len) => world.input(Input::Fetched { segment, len, total: Some(BYTES) }),
+        // Peers lied about the size.
+        _ if is_behind => world.input(Input::FetchFailed { segment }),
+        OriginDoes::Sends(len) => {
+            let len = end.map_or(len, |end| len.min(end - at));
+            world.input(Input::Fetched { segment, len, total: Some(BYTES) });
+        }
         OriginDoes::GivesUp => world.input(Input::FetchFailed { segment }),
-        OriginDoes::IsDone => world.input(Input::Completed { segment, size: BYTES }),
+        OriginDoes::IsDone => match end {
+            None => world.input(Input::Completed { segment, size: BYTES }),
+            Some(end) => {
+                world.input(Input::Fetched { segment, len: end - at, total: Some(BYTES) });
+            }
+        },
     }
 }

@@ -140,7 +140,8 @@ impl World {
             self.input(place, Input::Fetched { segment, len, total });
         }
         // The swarm may ask for the next piece at once, under a number of its own.
-        let is_over = is_last && self.viewers[place].fetches.get(&segment).is_some_and(|f| f.at >= f.end);
+        let is_over =
+            is_last && self.viewers[place].fetches.get(&segment).is_some_and(|f| f.at >= f.end);
         if is_over && self.viewers[place].fetches.remove(&segment).is_some() {
             let all = 0..self.plan.segment_bytes;
             let arriving = self.viewers[place].arriving.get(&segment);

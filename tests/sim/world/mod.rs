@@ -210,7 +210,9 @@ impl World {
     fn obey(&mut self, place: usize, output: Output) {
         match output {
             Output::Fetch { segment, from, end } => self.fetch(place, segment, from, end),
-            Output::FetchPiece { segment, from, end } => self.fetch(place, segment, from, Some(end)),
+            Output::FetchPiece { segment, from, end } => {
+                self.fetch(place, segment, from, Some(end));
+            }
             Output::StopFetch { segment } => self.stop_fetch(place, segment),
             Output::Say { peer, message } => self.say(place, peer, message),
             Output::Serve { peer, segment, request, from, end } => {
