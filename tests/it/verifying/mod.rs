@@ -4,6 +4,7 @@ mod blocks;
 mod hashes;
 mod ladder;
 mod liars;
+mod pieces;
 mod proofs;
 mod scene;
 mod stage;
