@@ -7,6 +7,7 @@ use crate::sharing::test_peer::TestPeer;
 use crate::sharing::world::{Film, until};
 use bytes::Bytes;
 use hlswarm::swarm::wire::Message;
+use serde_json::Value;
 use tokio::time::{Duration, interval};
 
 const SLOW: Member = (b"-HS0100-aaaaaaaaaaaa", "127.0.0.2");
@@ -21,6 +22,10 @@ async fn set() -> (Scene, TestPeer, TestPeer) {
     let (quick, slow) = (peers.pop().unwrap(), peers.pop().unwrap());
     scene.expect(0).await;
     slow.announce(&[1]).await;
+    let is_known = |stats: &Value| {
+        stats["peers"].as_array().unwrap().iter().any(|peer| peer["segments_held"] == 1)
+    };
+    scene.player.stats_until("what a peer has", is_known).await;
     (scene, slow, quick)
 }
 
