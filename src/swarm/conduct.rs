@@ -1,7 +1,7 @@
 //! The plan made and carried out: the steps of segments from one source to the next.
 //!
-//! Peers are asked and left, and the origin is asked, only here, so that requests, cancellations
-//! and origin fetches pair up. Which step is right is decided in `schedule`. Driven by `state`
+//! Peers are asked and left only here, and the origin only by `fetching`, so that requests and
+//! cancellations pair up. Which step is right is decided in `schedule`. Driven by `state`
 //! after each input.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use super::demand::SEEDER_PATIENCE;
 use super::peer::average_rate;
 use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
 use super::state::{Follows, Joined, Swarm};
-use super::transfer::{Asked, Opened, Piece, Reader, Retry, Source, Transfer};
+use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
 use super::wire::Message;
 use super::{Output, Reason};
 use crate::ids::{PeerKey, PlayerId, SegmentId};
@@ -29,11 +29,6 @@ const WEIGHT_MIN: f64 = 1.0 / 16.0;
 const WEIGHT_UNKNOWN: f64 = 0.5;
 /// What others say is gathered for so long before it is acted on.
 const GATHER_WORDS: Duration = Duration::from_millis(50);
-/// An origin that failed so often to bring a piece, one after the other, is asked for whole
-/// segments.
-const PIECE_FAILURES_MAX: u32 = 2;
-/// An origin that takes longer to answer is asked for whole segments.
-const PIECE_WAIT_MAX: Duration = Duration::from_millis(800);
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -189,12 +184,6 @@ impl Swarm {
         }
     }
 
-    /// Whether the origin is quick enough to be asked several times for one segment.
-    fn takes_pieces(&self) -> bool {
-        self.piece_failures < PIECE_FAILURES_MAX
-            && self.origin_wait.is_none_or(|wait| wait < PIECE_WAIT_MAX)
-    }
-
     /// How well others are served by this member: as far as its uplink carries the media several
     /// times.
     fn weight(&self) -> f64 {
@@ -276,33 +265,7 @@ impl Swarm {
         );
     }
 
-    fn fetch(&mut self, segment: SegmentId) {
-        self.give_up_peers(segment);
-        let size = self.window.size(segment);
-        let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
-        let (from, end) = transfer.missing_span();
-        transfer.source = Source::Origin { since: self.now, from, received: 0 };
-        transfer.is_unasked = !transfer.is_demanded();
-        self.outputs.push_back(Output::Fetch { segment, from, end });
-        self.have.changed_urgently(self.now);
-    }
-
-    /// Asks the origin for some of a segment; peers go on with the rest.
-    fn fetch_piece(&mut self, segment: SegmentId, piece: &Range<u64>) {
-        let Some(transfer) = self.transfers.get(&segment) else { return };
-        let is_in_it =
-            |asked: &Asked| asked.from < piece.end && asked.end.is_none_or(|end| piece.start < end);
-        let taken_over = transfer.asked.iter().filter(|(_, asked)| is_in_it(asked));
-        let keys: Vec<_> = taken_over.map(|(key, _)| *key).collect();
-        keys.into_iter().for_each(|key| self.give_up_peer(segment, key));
-        let Some(transfer) = self.transfers.get_mut(&segment) else { return };
-        let Range { start: from, end } = *piece;
-        transfer.piece = Some(Piece { since: self.now, from, at: from, end });
-        self.outputs.push_back(Output::FetchPiece { segment, from, end });
-        self.have.changed_urgently(self.now);
-    }
-
-    fn give_up_peers(&mut self, segment: SegmentId) {
+    pub(super) fn give_up_peers(&mut self, segment: SegmentId) {
         let Some(transfer) = self.transfers.get(&segment) else { return };
         let keys: Vec<_> = transfer.asked.keys().copied().collect();
         keys.into_iter().for_each(|key| self.give_up_peer(segment, key));
@@ -310,7 +273,7 @@ impl Swarm {
 
     /// Another source takes over from a peer a segment was coming from. A peer that had its
     /// chance and never sent a byte must not cost every urgent demand that much time.
-    fn give_up_peer(&mut self, segment: SegmentId, key: PeerKey) {
+    pub(super) fn give_up_peer(&mut self, segment: SegmentId, key: PeerKey) {
         let download = self.peers.get(&key).and_then(|peer| peer.download);
         let is_silent = download.is_some_and(|d| {
             d.received == 0 && d.moved_at + self.config.urgent_first_byte <= self.now

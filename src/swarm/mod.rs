@@ -37,6 +37,7 @@ mod arrive;
 mod caution;
 mod conduct;
 mod demand;
+mod fetching;
 mod have;
 mod hear;
 mod kin;
@@ -270,8 +271,8 @@ pub enum Output {
         /// First byte behind the last that is missing, where that is not the end of the segment.
         end: Option<u64>,
     },
-    /// Ask the origin for some bytes of a segment, while peers may bring others. They may lie behind
-    /// a gap. When they cannot be had it is [`Input::FetchFailed`], at once.
+    /// Ask the origin for some bytes of a segment, while peers may bring others. They may lie
+    /// behind a gap. When they cannot be had it is [`Input::FetchFailed`], at once.
     FetchPiece {
         /// The segment.
         segment: SegmentId,

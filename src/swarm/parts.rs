@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::Reason;
-use super::peer::Download;
+use super::peer::{Download, late_from};
 use super::ranges::Ranges;
 use super::rate::time_for;
-use super::schedule::{Answer, Ask, Candidate, RECHECK_MIN, SLACK, Step, earlier_by, late_from};
+use super::schedule::{Answer, Ask, Candidate, RECHECK_MIN, SLACK, Step, earlier_by};
 use super::transfer::{Opened, Transfer};
 use super::turn::mix;
 use super::wire::CHUNK_BYTES;

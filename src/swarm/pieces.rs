@@ -33,8 +33,8 @@ impl Ask<'_> {
         self.missing_around().map_or(Step::Fetch, Step::Piece)
     }
 
-    /// It is time to ask the origin: for some of what is missing, as long as peers may bring some of
-    /// the rest meanwhile. There is time to ask for that, too: the margin is for twice the time
+    /// It is time to ask the origin: for some of what is missing, as long as peers may bring some
+    /// of the rest meanwhile. There is time to ask for that, too: the margin is for twice the time
     /// that all of it takes.
     pub(super) fn fall_back(&self, transfer: &Transfer) -> Step {
         self.first_part(transfer).map_or(Step::Fetch, Step::Piece)

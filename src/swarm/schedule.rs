@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::peer::{Download, Peer};
+use super::peer::{Download, Peer, late_from};
 use super::rate::{Downlink, time_for};
 use super::transfer::{Opened, Retry, Source, Transfer};
 use super::turn::mix;
@@ -383,21 +383,6 @@ impl Ask<'_> {
             .max_by_key(rank)
             .map(|c| c.key)
     }
-}
-
-/// From when on a transfer would be late if nothing more came; `None`: it is late now. A transfer
-/// whose peer has not said how much will come is late.
-pub(super) fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<Instant> {
-    let (flowing_since, remaining) = (download.flowing_since?, download.remaining()?);
-    let elapsed = now.saturating_duration_since(flowing_since).as_secs_f64();
-    let still_to_flow = remaining as f64 / download.received.max(1) as f64;
-    let left = finish_by.checked_duration_since(now)?.as_secs_f64();
-    if elapsed * still_to_flow > left {
-        return None;
-    }
-    // The finish projected at t is t + (t - flowing_since) * still_to_flow.
-    let whole = finish_by.saturating_duration_since(flowing_since).as_secs_f64();
-    Some(flowing_since + Duration::from_secs_f64(whole / (1.0 + still_to_flow)))
 }
 
 pub(super) fn earlier_by(instant: Instant, by: Duration) -> Instant {

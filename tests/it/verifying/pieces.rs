@@ -1,4 +1,4 @@
-//! When peers are too slow the origin is asked for a piece of the segment, and peers bring the rest.
+//! Where peers are too slow the origin is asked for a piece of the segment; they bring the rest.
 
 use super::scene::{Member, Scene};
 use crate::origin::TestOrigin;
