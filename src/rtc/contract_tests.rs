@@ -20,7 +20,7 @@ use super::{
 /// 256 messages, both SCTP buffers, sockets.
 const MESSAGES_UNREAD_MAX: usize = 400;
 
-fn loopback(tasks: &TaskTracker) -> WebRtcConnector {
+pub(super) fn loopback(tasks: &TaskTracker) -> WebRtcConnector {
     WebRtcConnector::new(RtcConfig {
         bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         include_loopback: true,
@@ -44,7 +44,7 @@ async fn connect(net: &dyn Connector) -> Pair {
     Pair { offerer: offerer.unwrap(), answerer: answerer.unwrap() }
 }
 
-fn message(seed: usize, len: usize) -> Bytes {
+pub(super) fn message(seed: usize, len: usize) -> Bytes {
     (0..len).map(|i| (i.wrapping_mul(31) ^ seed.wrapping_mul(17) ^ (i >> 8)) as u8).collect()
 }
 

@@ -17,6 +17,8 @@ mod socket;
 mod contract_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod slow_peer_tests;
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;

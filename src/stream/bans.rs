@@ -29,6 +29,8 @@ struct Inner {
     ids: VecDeque<PeerId>,
     /// Oldest first, each once.
     places: VecDeque<Place>,
+    /// Who said something wrong that may have been another's lie; oldest first, each once.
+    doubted: VecDeque<(PeerId, Option<Place>)>,
 }
 
 /// What of an address stands for whoever is behind it.
@@ -62,6 +64,20 @@ impl Bans {
         }
         drop(inner);
         self.changed.send_replace(());
+    }
+
+    /// Remembers who said something wrong that it may have believed itself: leaving and coming back
+    /// must not undo it.
+    pub fn doubt(&self, id: PeerId, remote: Option<SocketAddr>) {
+        remember(&mut self.lock().doubted, (id, remote.map(place)));
+    }
+
+    /// Whether a member with this id, or at this address, said something wrong before.
+    pub fn doubts(&self, id: PeerId, remote: Option<SocketAddr>) -> bool {
+        let at = remote.map(place);
+        let is_it =
+            |known: &(PeerId, Option<Place>)| known.0 == id || at.is_some() && known.1 == at;
+        self.lock().doubted.iter().any(is_it)
     }
 
     /// Whether this id is banned: all that is known before there is a connection.
@@ -142,6 +158,16 @@ mod tests {
             assert!(bans.has_id(LIAR) && bans.has(LIAR, None) && !bans.has_id(OTHER));
             assert_eq!(bans.has(OTHER, at(other)), is_same, "{lied}, then {other}");
         }
+    }
+
+    #[test]
+    fn who_is_doubted_is_not_banned_and_does_not_come_back_as_a_stranger() {
+        let bans = Bans::new();
+        bans.doubt(LIAR, at("203.0.113.7:5000"));
+        bans.doubt(PeerId([7; 20]), None);
+        assert!(bans.doubts(LIAR, None) && bans.doubts(OTHER, at("203.0.113.7:6000")));
+        assert!(!bans.doubts(OTHER, at("203.0.113.8:5000")) && !bans.doubts(OTHER, None));
+        assert!(!bans.has(LIAR, at("203.0.113.7:5000")));
     }
 
     #[test]

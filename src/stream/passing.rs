@@ -100,7 +100,7 @@ impl Actor {
             None => self.passing.lists.give_up(segment),
             Some((total, hashes)) => {
                 let liars = self.passing.lists.seen(glimpse, total, &hashes);
-                self.ban_liars(&liars);
+                liars.iter().for_each(|peer| self.doubt(segment, *peer));
                 if liars.is_empty() {
                     self.blame_sender(glimpse, &hashes);
                 }
@@ -116,13 +116,21 @@ impl Actor {
         }
     }
 
-    fn ban_liars(&mut self, liars: &[PeerKey]) {
-        for peer in liars {
-            if let Some(link) = self.peers.get(peer) {
-                tracing::info!(peer = %link.id, "a peer said what a segment is not");
-                // All streams are told, this one too.
-                self.parts.bans.ban(link.id, link.remote());
-            }
+    /// A peer said what a segment is not. It may have believed another: who does so again is
+    /// banned. What it has a part in of this segment is worth nothing.
+    fn doubt(&mut self, segment: SegmentId, peer: PeerKey) {
+        let Some(link) = self.peers.get(&peer) else { return };
+        if self.verifier.trust.doubt(peer) || self.passing.lists.has_forged(segment, peer) {
+            tracing::info!(peer = %link.id, "a peer is banned for what it said that a segment is");
+            // All streams are told, this one too.
+            self.parts.bans.ban(link.id, link.remote());
+            return;
+        }
+        tracing::debug!(peer = %link.id, "a peer said what a segment is not");
+        self.parts.bans.doubt(link.id, link.remote());
+        let is_sending = self.swarm.expecting(peer).is_some_and(|next| next.segment == segment);
+        if is_sending || self.arriving.shares(segment).iter().any(|share| share.peer == peer) {
+            self.give_up_on_peers(segment);
         }
     }
 
@@ -136,7 +144,10 @@ impl Actor {
         if held.is_none_or(|held| blocks::hashes(&held, glimpse.total) == hashes) {
             return;
         }
-        match culprit(self.arriving.shares(segment), &glimpse.slice) {
+        // Bytes that are as its wrong list has them are no second lie.
+        let lists = &self.passing.lists;
+        let sender = culprit(self.arriving.shares(segment), &glimpse.slice);
+        match sender.filter(|sender| !lists.has_misled(segment, *sender)) {
             Some(sender) => self.reject(segment, Some(sender)),
             None => self.give_up_on_peers(segment),
         }

@@ -69,8 +69,13 @@ impl Actor {
             self.disconnect(older);
         }
         let is_near = opened.link.is_near();
+        if self.parts.bans.doubts(opened.peer, remote) {
+            // It is doubted for once only: what a stranger may do it may, too.
+            let _ = self.verifier.trust.doubt(key);
+        }
         let link = PeerLink::start(key, opened.peer, opened.wire, opened.link, &self.links);
         if admission == Admission::Refuse {
+            self.verifier.trust.forget(key);
             link.close();
             return;
         }

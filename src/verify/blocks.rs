@@ -91,6 +91,8 @@ struct Heard {
     claims: Vec<Claim>,
     /// Blocks that somebody sent otherwise than the list says.
     questions: BTreeSet<usize>,
+    /// Who said wrong lists of it, and whether of something else altogether.
+    misled: BTreeMap<PeerKey, bool>,
     is_looking: bool,
     is_given_up: bool,
 }
@@ -191,14 +193,18 @@ impl BlockLists {
                 || blocks.all(|(block, seen)| is_cut(block) || list.hashes[block] == *seen);
             list.total == total && (!is_alike || fits())
         };
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut heard.claims).into_iter().partition(|claim| is_right(&claim.list));
+        heard.claims = right;
         let mut liars = Vec::new();
-        heard.claims.retain(|claim| {
-            let is_right = is_right(&claim.list);
-            if !is_right {
-                liars.extend(&claim.sayers);
-            }
-            is_right
-        });
+        for Claim { list, sayers, .. } in wrong {
+            let mut compared = list.blocks(&glimpse.slice).zip(hashes);
+            let is_other = list.total != total
+                || glimpse.is_random && compared.all(|(block, seen)| list.hashes[block] != *seen)
+                || heard.claims.first().is_some_and(|claim| is_mostly_other(&list, &claim.list));
+            heard.misled.extend(sayers.iter().map(|peer| (*peer, is_other)));
+            liars.extend(sayers);
+        }
         let blocks = glimpse.slice.start / size..glimpse.slice.end.div_ceil(size);
         heard.questions.retain(|block| !blocks.contains(&(*block as u64)));
         if let Some(claim) = heard.claims.first_mut().filter(|_| glimpse.is_random) {
@@ -212,6 +218,18 @@ impl BlockLists {
         if let Some(heard) = self.segments.get_mut(&segment) {
             *heard = Heard { is_given_up: true, ..Heard::default() };
         }
+    }
+
+    /// Whether the peer said a wrong list of that segment: bytes that are as that list has them are
+    /// the same lie.
+    pub fn has_misled(&self, segment: SegmentId, peer: PeerKey) -> bool {
+        self.segments.get(&segment).is_some_and(|heard| heard.misled.contains_key(&peer))
+    }
+
+    /// Whether that list was of another segment altogether: nobody who compares anything believes
+    /// that.
+    pub fn has_forged(&self, segment: SegmentId, peer: PeerKey) -> bool {
+        self.segments.get(&segment).is_some_and(|heard| heard.misled.get(&peer) == Some(&true))
     }
 
     /// Whether it is being found out what the lists of that segment are worth.
@@ -230,6 +248,9 @@ impl BlockLists {
         self.unfinished.remove(&peer);
         for claim in self.segments.values_mut().flat_map(|heard| &mut heard.claims) {
             claim.sayers.remove(&peer);
+        }
+        for heard in self.segments.values_mut() {
+            heard.misled.remove(&peer);
         }
     }
 }
@@ -254,6 +275,11 @@ fn difference(one: &List, other: &List) -> usize {
     let mut pairs = one.hashes.iter().zip(&other.hashes);
     let differs = pairs.position(|(a, b)| a != b);
     differs.unwrap_or_else(|| one.hashes.len().min(other.hashes.len()) - 1)
+}
+
+fn is_mostly_other(one: &List, other: &List) -> bool {
+    let alike = one.hashes.iter().zip(&other.hashes).filter(|(a, b)| a == b).count();
+    alike < one.hashes.len() / 2
 }
 
 /// From the beginning of the first block to the end of the last.

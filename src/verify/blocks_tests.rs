@@ -66,6 +66,39 @@ fn who_says_what_is_not_the_origins_is_named() {
 }
 
 #[test]
+fn who_misled_is_remembered_until_it_leaves() {
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(Some(100)));
+    say(&mut lists, 2, &list(None));
+    let glimpse = lists.look(S, draw).unwrap();
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+    assert!(lists.has_misled(S, PeerKey(1)) && !lists.has_misled(S, PeerKey(2)));
+    assert!(!lists.has_misled(SegmentId(99), PeerKey(1)));
+    assert!(!lists.has_forged(S, PeerKey(1)), "one block is wrong");
+    lists.forget(PeerKey(1));
+    assert!(!lists.has_misled(S, PeerKey(1)));
+}
+
+#[test]
+fn who_lists_another_segment_is_told_from_who_lists_one_wrong_block() {
+    let other = List::of(&vec![7; SIZE]).unwrap();
+    let longer = List::of(&vec![7; SIZE + 1]).unwrap();
+    for (forged, beside) in [(&other, None), (&other, Some(list(None))), (&longer, None)] {
+        let mut lists = BlockLists::default();
+        say(&mut lists, 1, forged);
+        beside.iter().for_each(|list| assert!(say(&mut lists, 2, list)));
+        let glimpse = lists.look(S, draw).unwrap();
+        assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+        assert!(lists.has_forged(S, PeerKey(1)) && !lists.has_forged(S, PeerKey(2)));
+    }
+    let mut lists = BlockLists::default();
+    say(&mut lists, 1, &list(Some(100)));
+    let glimpse = lists.look(S, |size, _| 0..size).unwrap();
+    assert_eq!(see(&mut lists, &glimpse), [PeerKey(1)]);
+    assert!(!lists.has_forged(S, PeerKey(1)), "of all that was compared one block was wrong");
+}
+
+#[test]
 fn where_lists_differ_the_origin_decides_and_then_a_random_slice() {
     for (first, second) in [(None, Some(50_000)), (Some(50_000), None)] {
         let mut lists = BlockLists::default();

@@ -15,6 +15,10 @@
 //! Where a list of block hashes binds a segment together, one slice is enough for all of it,
 //! whoever sent the bytes.
 //!
+//! Who says a wrong list need not be who made it: whoever got the bytes with it, and did not find
+//! out, passes both on. So it is a stranger again, of whose lists half is compared, and is banned
+//! when what it said was wrong more than once, and nearly as often as it was right.
+//!
 //! Pure: randomness is an argument. Driven by the stream's verifier, and by the simulated world.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +39,12 @@ const SHARE_MAX: u64 = 3;
 const SMALL_BYTES: u64 = 64 << 10;
 /// Segments that have to agree until a peer is proven.
 const PROVEN_AFTER: u32 = 4;
+/// Wrong lists that cost their sayer the connection, unless it brought more that was right.
+const WRONG_LISTS: u32 = 2;
+/// Segments that agreed, for each wrong list, beyond which it goes on.
+const AGREED_FOR_EACH: u32 = 2;
+/// Of a list that only such peers say, one part in so many is compared.
+const DOUBTED_PART: u64 = 2;
 /// A stranger's segment is compared whole once in so many.
 const WHOLE_ONCE_IN: u64 = 64;
 /// More slices than this are not worth their requests: the whole is compared instead.
@@ -62,6 +72,14 @@ pub enum Check {
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     agreed: BTreeMap<PeerKey, u32>,
+    doubted: BTreeMap<PeerKey, Doubt>,
+}
+
+/// What speaks against a peer that said a wrong list, and for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubt {
+    wrong: u32,
+    agreed: u32,
 }
 
 impl Trust {
@@ -69,11 +87,25 @@ impl Trust {
     pub fn agreed(&mut self, peer: PeerKey) {
         let agreed = self.agreed.entry(peer).or_default();
         *agreed = agreed.saturating_add(1);
+        if let Some(doubt) = self.doubted.get_mut(&peer) {
+            doubt.agreed = doubt.agreed.saturating_add(1);
+        }
     }
 
     /// The peer has gone, or what it sent was wrong: whoever comes is a stranger again.
     pub fn forget(&mut self, peer: PeerKey) {
         self.agreed.remove(&peer);
+        self.doubted.remove(&peer);
+    }
+
+    /// What the peer said that the blocks of a segment are was wrong, here or before it came here;
+    /// whether that was once too often.
+    pub fn doubt(&mut self, peer: PeerKey) -> bool {
+        let agreed = self.agreed.remove(&peer).unwrap_or_default();
+        let doubt = self.doubted.entry(peer).or_insert(Doubt { wrong: 0, agreed });
+        doubt.wrong = doubt.wrong.saturating_add(1);
+        let is_mostly_right = doubt.agreed > doubt.wrong.saturating_mul(AGREED_FOR_EACH);
+        doubt.wrong >= WRONG_LISTS && !is_mostly_right
     }
 
     /// Whether enough segments of the peer agreed.
@@ -110,7 +142,8 @@ impl Trust {
     }
 
     /// What is to be compared of a segment of `size` bytes whose block hashes these peers said: one
-    /// slice, as long as for the best known of them; now and then the whole.
+    /// slice, as long as for the best known of them, or half of it where all of them said wrong
+    /// ones and are not proven since; now and then the whole.
     pub fn plan_list(
         &self,
         size: u64,
@@ -123,7 +156,12 @@ impl Trust {
         }
         let block = block_bytes(size);
         let blocks = size.div_ceil(block);
-        let len = Rule::of(size, 1, agreed).len.div_ceil(block).clamp(1, blocks.max(1));
+        let is_doubted = |peer| self.doubted.contains_key(peer) && !self.is_proven(*peer);
+        let len = match sayers.iter().all(is_doubted) {
+            true => size / DOUBTED_PART,
+            false => Rule::of(size, 1, agreed).len,
+        };
+        let len = len.div_ceil(block).clamp(1, blocks.max(1));
         // It may begin before the first block, so that every block is as likely to be in it.
         let end = random() % (blocks + len - 1).max(1) + 1;
         end.saturating_sub(len) * block..(end.min(blocks) * block).min(size)

@@ -22,7 +22,7 @@ fn share(peer: PeerKey, bytes: Range<u64>) -> Share {
 }
 
 fn trusting(peers: &[(PeerKey, u32)]) -> Trust {
-    Trust { agreed: peers.iter().copied().collect() }
+    Trust { agreed: peers.iter().copied().collect(), ..Trust::default() }
 }
 
 /// The slices planned, leaving out the times when all is compared.
@@ -221,4 +221,45 @@ fn of_a_listed_segment_one_slice_is_compared_however_many_brought_it() {
     assert_eq!(trust.plan_list(1, &BTreeSet::new(), &mut || 1), 0..1);
     let small = trust.plan_list(100_000, &sayers, &mut || 1);
     assert!(small.end - small.start <= 3 << 10, "{small:?} of 100 kB");
+}
+
+#[test]
+fn who_says_a_wrong_list_is_a_stranger_of_whose_lists_half_is_compared() {
+    let mut trust = trusting(&[(A, 9), (B, 9)]);
+    let compared = |trust: &Trust, sayers: &[PeerKey]| {
+        let mut numbers = [1, 200].into_iter();
+        let sayers = sayers.iter().copied().collect();
+        let slice = trust.plan_list(SIZE, &sayers, &mut || numbers.next().unwrap());
+        slice.end - slice.start
+    };
+    assert_eq!(compared(&trust, &[A]), SLICE_BYTES);
+    assert!(!trust.doubt(A));
+    assert!(!trust.is_proven(A));
+    assert!(compared(&trust, &[A]) >= SIZE / 2);
+    assert_eq!(compared(&trust, &[A, B]), SLICE_BYTES, "somebody else says it, too");
+    (0..PROVEN_AFTER).for_each(|_| trust.agreed(A));
+    assert_eq!(compared(&trust, &[A]), SLICE_BYTES);
+}
+
+#[test]
+fn who_says_wrong_lists_is_banned_when_too_few_of_its_segments_were_right() {
+    // (right before, then right after each wrong list; which wrong list is the last)
+    for (before, after, banned) in
+        [(0, 0, 2), (4, 0, 2), (5, 0, 3), (9, 0, 5), (0, 1, 2), (2, 2, 2)]
+    {
+        let mut trust = trusting(&[(A, before)]);
+        let last = (1..99).find(|_| {
+            let is_banned = trust.doubt(A);
+            (0..after).for_each(|_| trust.agreed(A));
+            is_banned
+        });
+        assert_eq!(last, Some(banned), "{before} right, then {after} each");
+    }
+    let mut trust = Trust::default();
+    assert!((0..99).all(|_| {
+        (0..3).for_each(|_| trust.agreed(A));
+        !trust.doubt(A)
+    }));
+    trust.forget(A);
+    assert!(!trust.doubt(A), "somebody else");
 }

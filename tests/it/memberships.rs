@@ -103,6 +103,11 @@ async fn a_film_goes_from_a_browser_of_g1_to_one_of_g3() {
 }
 
 #[tokio::test]
+async fn a_film_goes_from_a_browser_of_g3_to_one_of_g1() {
+    bridge((Generation::G3, 5), (Generation::G1, 0)).await;
+}
+
+#[tokio::test]
 async fn a_film_goes_from_a_browser_of_g3_to_one_of_g2() {
     bridge((Generation::G3, 5), (Generation::G2, 0)).await;
 }

@@ -4,7 +4,8 @@ use super::{Seed, around, hash_list, held};
 use crate::origin::TestOrigin;
 use crate::program::{Program, command};
 use crate::resource::{Resource, Switch};
-use crate::sharing::world::{Film, Player, Tracker};
+use crate::sharing::signalling::Recorder;
+use crate::sharing::world::{Film, Player, Tracker, until};
 use hlswarm::daemon::Daemon;
 use hlswarm::seed::Notice;
 use serde_json::Value;
@@ -60,6 +61,24 @@ async fn a_viewer_gets_the_whole_film_from_a_seeding_process_when_the_origin_ref
     assert_eq!(copies(&film, &origin), [1; 12]);
     seeder.signal("INT").await;
     assert_eq!(seeder.end().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_seeder_that_is_interrupted_takes_its_leave_of_every_swarm() {
+    let (origin, tracker) = (TestOrigin::start().await, Recorder::start().await);
+    let film = Film::new(2, 50);
+    let url = film.put(&origin);
+    let mut call = command();
+    call.env("HLSWARM_P2P_BIND", "127.0.0.1");
+    call.args(["seed", url.as_str(), "--tracker", &tracker.url(), "--listen", "127.0.0.1:0"]);
+    let mut seeder = Program::from(&mut call).await;
+    let is_in_all = async || tracker.swarms("\"started\"").len() == 3;
+    until("every announce", is_in_all).await;
+    assert!(tracker.swarms("\"stopped\"").is_empty());
+    seeder.signal("INT").await;
+    assert_eq!(seeder.end().await.code(), Some(0));
+    let is_told = async || tracker.swarms("\"stopped\"") == tracker.swarms("\"started\"");
+    until("every farewell", is_told).await;
 }
 
 #[tokio::test]

@@ -7,12 +7,14 @@ use crate::sharing::test_peer::Waiting;
 use crate::sharing::world::{DEADLINE, Film, Player, Tracker, config, has_any};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hlswarm::config::Config;
 use hlswarm::daemon::Daemon;
 use hlswarm::swarm::wire::Message;
 use hlswarm::verify::digest::sha256;
 use hlswarm::verify::ladder::Mode;
 use http::Method;
 use md5::Digest as _;
+use std::path::Path;
 
 #[tokio::test]
 async fn a_list_beside_the_playlist_proves_every_segment_also_in_strict_mode() {
@@ -52,6 +54,24 @@ async fn a_list_is_where_the_settings_say() {
     stage.proved("list", 2).await;
     assert!(stage.origin.requests_for(BESIDE).is_empty());
     assert_eq!(stage.origin.requests_for("/lists/a.json")[0].query.as_deref(), Some("t=1"));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_list_is_where_the_rule_of_its_streams_says() {
+    let (stage, peer) = Stage::set(3, |origin, film, config| {
+        config.p2p.verify = Mode::Strict;
+        let list = origin.url("/lists/b.json?t=2");
+        let toml = format!("[[p2p.stream]]\nmatch = \"127.0.0.1\"\nhash_list = \"{list}\"\n");
+        config.p2p.stream = Config::from_toml(&toml, Path::new("c.toml")).unwrap().p2p.stream;
+        origin.put("/lists/b.json", hash_list(film));
+    })
+    .await;
+    stage.begin(&peer).await;
+    let serving = serve_honestly(peer, &stage.film);
+    stage.proved("list", 2).await;
+    assert!(stage.origin.requests_for(BESIDE).is_empty());
+    assert_eq!(stage.origin.requests_for("/lists/b.json")[0].query.as_deref(), Some("t=2"));
     serving.abort();
 }
 

@@ -155,12 +155,21 @@ impl World {
         let (segment, total) = (glimpse.segment, self.plan.segment_bytes);
         let hashes = Content::default().blocks(segment, glimpse.total, &glimpse.slice);
         let liars = self.viewers[place].lists.seen(glimpse, total, &hashes);
-        liars.iter().for_each(|peer| self.ban(place, *peer));
+        for peer in &liars {
+            let viewer = &mut self.viewers[place];
+            if viewer.trust.doubt(*peer) || viewer.lists.has_forged(segment, *peer) {
+                self.ban(place, *peer);
+            } else if self.is_of(place, segment, *peer) {
+                self.give_up_on_peers(place, segment);
+            }
+        }
         let arriving = self.viewers[place].arriving.get(&segment);
         if let Some(arriving) = arriving.filter(|_| liars.is_empty() && !glimpse.is_random)
             && arriving.content.first_wrong(&glimpse.slice).is_some()
         {
-            let sender = culprit(&arriving.shares, &glimpse.slice);
+            let lists = &self.viewers[place].lists;
+            let sender = culprit(&arriving.shares, &glimpse.slice)
+                .filter(|sender| !lists.has_misled(segment, *sender));
             self.reject(place, segment, sender);
         }
         if self.viewers[place].lists.confirmed(segment).is_some() {
@@ -175,6 +184,15 @@ impl World {
         {
             self.verify(place, segment);
         }
+    }
+
+    /// Whether a peer has a part in what comes of a segment and is not proved.
+    fn is_of(&self, place: usize, segment: SegmentId, peer: PeerKey) -> bool {
+        let viewer = &self.viewers[place];
+        let shares = viewer.arriving.get(&segment).map_or(&[][..], |arriving| &arriving.shares);
+        let asked = viewer.swarm.as_ref().and_then(|swarm| swarm.expecting(peer));
+        shares.iter().any(|share| share.peer == peer)
+            || asked.is_some_and(|asked| asked.segment == segment)
     }
 
     /// All of a segment is there.
