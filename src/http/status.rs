@@ -166,6 +166,7 @@ fn peers_json(stream: &StreamHandle, figures: &Figures) -> Vec<Value> {
             "rtt_ms": peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
             "down_bytes": peer.down_bytes,
             "up_bytes": peer.up_bytes,
+            "segments_held": peer.segments_held,
         })
     };
     figures.peers.iter().map(of_peer).collect()

@@ -32,7 +32,7 @@ use crate::cache::Evictions;
 use crate::ids::{PeerKey, PlayerId};
 use crate::metrics::Meter;
 use crate::playlist::Timeline;
-use crate::swarm::{Input, Output, Slot, Swarm};
+use crate::swarm::{Input, Output, PeerStatus, Slot, Swarm};
 use crate::verify::blocks::Glimpse;
 
 /// Events of peers and downloads waiting for the actor; whoever sends them waits when it is full.
@@ -244,10 +244,13 @@ impl Actor {
                 let _ = reply.send(standing);
             }
             Command::Figures(reply) => {
+                let of_peer = |peer: PeerStatus| {
+                    self.peers.get(&peer.peer).map(|link| link.figures(peer.segments_held))
+                };
                 let figures = Figures {
                     segments_held: self.parts.cache.held(self.profile.id).len(),
                     segments_listed: self.timeline.segments.len(),
-                    peers: self.peers.values().map(PeerLink::figures).collect(),
+                    peers: self.swarm.peers().filter_map(of_peer).collect(),
                 };
                 // Whoever asked may have gone.
                 let _ = reply.send(figures);

@@ -91,6 +91,8 @@ pub struct PeerFigures {
     pub down_bytes: u64,
     /// Segment bytes sent to it.
     pub up_bytes: u64,
+    /// Segments that it says it holds.
+    pub segments_held: usize,
 }
 
 /// What the tasks of a link need from its stream.
@@ -204,13 +206,14 @@ impl PeerLink {
     }
 
     /// For statistics.
-    pub fn figures(&self) -> PeerFigures {
+    pub fn figures(&self, segments_held: usize) -> PeerFigures {
         PeerFigures {
             id: self.id,
             path: self.link.path(),
             rtt: self.traffic.rtt(),
             down_bytes: self.traffic.down_bytes.load(Ordering::Relaxed),
             up_bytes: self.traffic.up_bytes.load(Ordering::Relaxed),
+            segments_held,
         }
     }
 }

@@ -83,9 +83,14 @@ fn second_viewer(tracker: TrackerKind) {
 /// What `Cache-Status` says of a segment that a peer sent: when it was asked for, or before.
 const FROM_PEERS: [&str; 2] = ["hlswarm; fwd=miss; detail=peers", "hlswarm; hit; detail=peers"];
 
-/// Waits until `daemon`, whose stream has been opened, is connected to a peer.
+/// Waits until `daemon`, whose stream has been opened, is connected to a peer that has something.
 pub fn meet(daemon: &Daemon) {
-    eventually("a peer is found", MEET_LIMIT, || (daemon.peers() > 0).then_some(()));
+    let giving = || {
+        let stats = daemon.stats();
+        let peers = stats["peers"].as_array()?;
+        peers.iter().any(|peer| peer["segments_held"].as_u64() > Some(0)).then_some(())
+    };
+    eventually("a peer that has something is found", MEET_LIMIT, giving);
 }
 
 /// Gets a segment through a daemon and compares it with the origin's file. Gives its size and

@@ -130,7 +130,7 @@ impl Daemon {
         self.process.kill();
     }
 
-    fn stats(&self) -> Value {
+    pub fn stats(&self) -> Value {
         let answer = http::get(&format!("http://127.0.0.1:{}/api/v1/stats", self.port)).unwrap();
         assert_eq!(answer.status, 200, "stats");
         serde_json::from_slice(&answer.body).unwrap()

@@ -34,6 +34,7 @@ async fn the_second_viewer_takes_the_film_from_the_first() {
     assert_eq!((&stream["peers"], &stream["kind"]), (&1.into(), &"vod".into()));
     assert_eq!((&peer["path"], &peer["stream"]), (&"host".into(), &stream["id"]));
     assert_eq!(peer["client"], "hlswarm 0.1");
+    assert_eq!(peer["segments_held"], 24);
     assert_eq!(peer["id"], first_player.stats().await["peer_id"]);
     assert_eq!(before.peer_bytes, 0);
 
