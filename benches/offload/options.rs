@@ -1,7 +1,7 @@
 //! What the command line asks for.
 
 use crate::world::liars::Lies;
-use crate::world::plan::{Mode, Plan, S};
+use crate::world::plan::{Mode, Plan, Publisher, S};
 
 /// Share of the viewers that lie, where any do.
 const LIARS: f64 = 0.1;
@@ -32,19 +32,20 @@ pub enum Scenario {
     /// all watch.
     Thin,
     /// A tenth of them lie, each in its own way.
-    Lying { lies: Lies, is_listed: bool },
+    Lying { lies: Lies, publisher: Publisher },
 }
 
 /// The scenarios and what they are called.
-const SCENARIOS: [(&str, Scenario); 8] = [
+const SCENARIOS: [(&str, Scenario); 9] = [
     ("usual", Scenario::Usual),
     ("leeches", Scenario::Leeches),
     ("thin", Scenario::Thin),
-    ("polluters", Scenario::Lying { lies: Lies::Alone, is_listed: false }),
-    ("colluders", Scenario::Lying { lies: Lies::Together, is_listed: false }),
-    ("flippers", Scenario::Lying { lies: Lies::Flips, is_listed: false }),
-    ("quiet-flippers", Scenario::Lying { lies: Lies::QuietFlips, is_listed: false }),
-    ("listed-flippers", Scenario::Lying { lies: Lies::QuietFlips, is_listed: true }),
+    ("polluters", Scenario::Lying { lies: Lies::Alone, publisher: Publisher::Silent }),
+    ("colluders", Scenario::Lying { lies: Lies::Together, publisher: Publisher::Silent }),
+    ("flippers", Scenario::Lying { lies: Lies::Flips, publisher: Publisher::Silent }),
+    ("quiet-flippers", Scenario::Lying { lies: Lies::QuietFlips, publisher: Publisher::Silent }),
+    ("listed-flippers", Scenario::Lying { lies: Lies::QuietFlips, publisher: Publisher::Lists }),
+    ("head-flippers", Scenario::Lying { lies: Lies::QuietFlips, publisher: Publisher::States }),
 ];
 
 /// One run with peers, and the same without.
@@ -118,8 +119,8 @@ impl Options {
         if matches!(scenario, Scenario::Leeches | Scenario::Thin) {
             plan.leechers = LEECHERS;
         }
-        if let Scenario::Lying { lies, is_listed } = scenario {
-            (plan.liars, plan.lies, plan.is_listed) = (LIARS, lies, is_listed);
+        if let Scenario::Lying { lies, publisher } = scenario {
+            (plan.liars, plan.lies, plan.publisher) = (LIARS, lies, publisher);
         }
         plan.leechers = self.leechers.unwrap_or(plan.leechers);
         plan.measured_us = self.measured_s.map_or(plan.measured_us, |seconds| seconds * S);

@@ -4,7 +4,7 @@ mod world;
 
 use world::World;
 use world::liars::Lies;
-use world::plan::{Mode, Plan, S};
+use world::plan::{Mode, Plan, Publisher, S};
 use world::report::{Report, ratio};
 
 /// Twenty viewers of a live stream that come and go.
@@ -100,12 +100,14 @@ fn who_sends_other_segments_is_banned_and_none_reaches_a_player() {
 }
 
 #[test]
-fn who_changes_a_byte_is_banned_after_a_while_or_at_once_where_the_publisher_lists_hashes() {
+fn who_changes_a_byte_is_banned_after_a_while_or_at_once_where_segments_have_digests() {
     for lies in [Lies::Flips, Lies::QuietFlips] {
         assert!(run(lying(lies)).until_banned_mean() >= 1.0, "{lies:?}");
-        let listed = run(Plan { is_listed: true, ..lying(lies) });
-        assert_eq!((listed.wrong_segments, listed.wrongly_banned), (0, 0), "{lies:?}");
-        assert!(!listed.until_banned.is_empty(), "{lies:?}");
+        for publisher in [Publisher::Lists, Publisher::States] {
+            let proved = run(Plan { publisher, ..lying(lies) });
+            assert_eq!((proved.wrong_segments, proved.wrongly_banned), (0, 0), "{lies:?}");
+            assert!(!proved.until_banned.is_empty(), "{lies:?} {publisher:?}");
+        }
     }
 }
 

@@ -11,11 +11,13 @@ use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::Input;
 use hlswarm::swarm::wire::Message;
 use hlswarm::verify::blocks::{Glimpse, List};
+use hlswarm::verify::digest::Digest;
 use hlswarm::verify::ladder::{Known, Mode, Proof, choose};
 use hlswarm::verify::trust::{Check, Share, culprit};
 
 use super::World;
 use super::content::{Content, Pieces};
+use super::plan::Publisher;
 use super::queue::Event;
 use super::viewer::key;
 
@@ -107,7 +109,8 @@ impl World {
     pub(super) fn pass_on(&mut self, place: usize, segment: SegmentId) {
         let viewer = &mut self.viewers[place];
         let arriving = viewer.arriving.get(&segment);
-        if self.plan.is_listed || arriving.is_none_or(|arriving| arriving.shares.is_empty()) {
+        let is_silent = self.plan.publisher == Publisher::Silent;
+        if !is_silent || arriving.is_none_or(|arriving| arriving.shares.is_empty()) {
             return;
         }
         if let Some(list) = viewer.lists.confirmed(segment) {
@@ -209,16 +212,22 @@ impl World {
         if arriving.shares.is_empty() {
             return self.complete(place, segment);
         }
-        let listed = self.plan.is_listed.then(|| Content::default().sha256(segment));
-        let known = Known { listed, stated: None, agreed: viewer.agreement.agreed(segment) };
+        let right = Content::default().sha256(segment);
+        let (mode, listed, stated) = match self.plan.publisher {
+            Publisher::Silent => (Mode::Ladder, None, None),
+            Publisher::Lists => (Mode::Ladder, Some(right), None),
+            Publisher::States => (Mode::Head, None, Some(Digest::Sha256(right))),
+        };
+        let known = Known { listed, stated, agreed: viewer.agreement.agreed(segment) };
         let (size, is) = (self.plan.segment_bytes, arriving.content.sha256(segment));
         let mut random = || chance.next();
-        let check = match choose(Mode::Ladder, &known) {
+        let check = match choose(mode, &known) {
             Proof::Listed(hash) if hash == is => Check::Slices(Vec::new()),
+            Proof::Stated(digest) if digest == Digest::Sha256(is) => Check::Slices(Vec::new()),
             Proof::Agreed(hash) if hash == is => {
                 viewer.trust.plan_agreed(size, &arriving.shares, &mut random)
             }
-            Proof::Listed(_) | Proof::Agreed(_) => Check::Whole,
+            Proof::Listed(_) | Proof::Stated(_) | Proof::Agreed(_) => Check::Whole,
             _ => viewer.trust.plan(size, &arriving.shares, &mut random),
         };
         let number = random();
@@ -228,7 +237,8 @@ impl World {
         };
         arriving.check = Some((number, check));
         let generation = viewer.generation;
-        let wait_us = if bytes > 0 { self.ask_again(place, bytes) } else { 0 };
+        let head_us = if stated.is_some() { self.ask_again(place, 0) } else { 0 };
+        let wait_us = head_us + if bytes > 0 { self.ask_again(place, bytes) } else { 0 };
         self.later(wait_us, Event::Checked { place, generation, segment, number });
     }
 

@@ -86,8 +86,19 @@ pub struct Plan {
     /// Share of the viewers that lie, and how.
     pub liars: f64,
     pub lies: Lies,
-    /// Whether the publisher says what every segment is.
-    pub is_listed: bool,
+    /// What there is to prove segments with.
+    pub publisher: Publisher,
+}
+
+/// What the publisher and the origin say of the segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publisher {
+    /// Nothing.
+    Silent,
+    /// The publisher's list has their hashes.
+    Lists,
+    /// The origin answers a `HEAD` with a digest, and may be asked for it.
+    States,
 }
 
 /// A viewer's line and habits.
@@ -151,7 +162,7 @@ impl Plan {
             mutes: 0.0,
             liars: 0.0,
             lies: Lies::Alone,
-            is_listed: false,
+            publisher: Publisher::Silent,
         }
     }
 
