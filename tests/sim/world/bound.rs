@@ -112,24 +112,35 @@ fn needed(plan: &Plan, mut parts: Vec<Part>, ways: &[Way]) -> u64 {
             }
         }
     }
-    // Of every group: what its members need for themselves, whether it needs a copy, and whether
-    // that can have come before anything was measured.
+    let groups: Vec<usize> = (0..parts.len()).map(|at| top(&mut groups, at)).collect();
+    groups_need(plan, &parts, &groups)
+}
+
+/// What the groups need: a copy each by the time the first of its members is handed it, and what
+/// nobody could bring its members, which may be of that copy for those who were there by then.
+fn groups_need(plan: &Plan, parts: &[Part], groups: &[usize]) -> u64 {
     let (since_us, _) = plan.measured();
-    let mut sums = vec![(0, false, false); parts.len()];
-    for (at, part) in parts.iter().enumerate() {
-        let (own, needs, had) = &mut sums[top(&mut groups, at)];
-        *had |= part.from_us < since_us;
-        let Some(handed_us) = part.handed_us.filter(|at_us| *at_us >= since_us) else { continue };
-        *needs = true;
-        if part.from_us >= since_us {
-            let can = handed_us.saturating_sub(part.reached_us) as f64 * part.down;
-            *own += plan.segment_bytes.saturating_sub(can.ceil() as u64);
-        }
+    let mut firsts_us = vec![u64::MAX; parts.len()];
+    // Whether the copy can have come before anything was measured.
+    let mut had = vec![false; parts.len()];
+    for (part, group) in parts.iter().zip(groups) {
+        had[*group] |= part.from_us < since_us;
+        firsts_us[*group] = firsts_us[*group].min(part.handed_us.unwrap_or(u64::MAX));
     }
-    let least = |(own, needs, had): &(u64, bool, bool)| {
-        if *needs && !had { plan.segment_bytes.max(*own) } else { *own }
-    };
-    sums.iter().map(least).sum()
+    let mut copies: Vec<u64> = (firsts_us.iter().zip(&had))
+        .map(|(first_us, had)| if *first_us == u64::MAX || *had { 0 } else { plan.segment_bytes })
+        .collect();
+    let mut early = vec![0; parts.len()];
+    let mut late = 0;
+    for (part, group) in parts.iter().zip(groups) {
+        let Some(handed_us) = part.handed_us.filter(|_| part.from_us >= since_us) else { continue };
+        let can = handed_us.saturating_sub(part.reached_us) as f64 * part.down;
+        let own = plan.segment_bytes.saturating_sub(can.ceil() as u64);
+        let is_late = part.from_us >= firsts_us[*group];
+        *(if is_late { &mut late } else { &mut early[*group] }) += own;
+    }
+    copies.iter_mut().zip(early).for_each(|(copy, early)| *copy = early.max(*copy));
+    copies.iter().sum::<u64>() + late
 }
 
 fn top(groups: &mut [usize], mut at: usize) -> usize {
