@@ -19,6 +19,7 @@ pub struct Options {
     is_poor: bool,
     mutes: f64,
     measured_s: Option<u64>,
+    swarms: Option<u64>,
 }
 
 /// Who the viewers are.
@@ -48,10 +49,12 @@ const SCENARIOS: [(&str, Scenario); 9] = [
     ("head-flippers", Scenario::Lying { lies: Lies::QuietFlips, publisher: Publisher::States }),
 ];
 
-/// One run with peers, and the same without.
+/// Swarms that are simulated with peers, and the same without.
 pub struct Pair {
     pub scenario: Scenario,
-    pub plans: [Plan; 2],
+    /// The first of them.
+    pub plan: Plan,
+    pub swarms: u64,
 }
 
 impl Options {
@@ -67,6 +70,7 @@ impl Options {
             is_poor: false,
             mutes: 0.0,
             measured_s: None,
+            swarms: None,
         };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
@@ -80,6 +84,7 @@ impl Options {
                 "--leechers" => options.leechers = Some(number(&value()?)?),
                 "--mutes" => options.mutes = number(&value()?)?,
                 "--seconds" => options.measured_s = Some(number(&value()?)?),
+                "--swarms" => options.swarms = Some(number(&value()?)?),
                 "--viewers" => {
                     options.viewers = value()?.split(',').map(number).collect::<Result<_, _>>()?;
                 }
@@ -91,7 +96,7 @@ impl Options {
                 _ => return Err(format!("unknown option {argument}")),
             }
         }
-        if options.viewers.contains(&0) {
+        if options.viewers.contains(&0) || options.swarms == Some(0) {
             return Err("nobody watches".to_owned());
         }
         Ok(options)
@@ -104,8 +109,8 @@ impl Options {
             for mode in &self.modes {
                 for viewers in &self.viewers {
                     let plan = self.plan(*scenario, *mode, *viewers);
-                    let plans = [plan, Plan { has_peers: false, ..plan }];
-                    pairs.push(Pair { scenario: *scenario, plans });
+                    let swarms = self.swarms.unwrap_or_else(|| swarms(*viewers));
+                    pairs.push(Pair { scenario: *scenario, plan, swarms });
                 }
             }
         }
@@ -128,10 +133,27 @@ impl Options {
     }
 }
 
+impl Pair {
+    /// The runs: of each swarm one with peers and one without.
+    pub fn all(&self) -> impl Iterator<Item = Plan> {
+        let swarms = (0..self.swarms).map(|number| self.plan.another(number));
+        swarms.flat_map(|plan| [plan, Plan { has_peers: false, ..plan }])
+    }
+}
+
 impl Scenario {
     /// What it is called.
     pub fn name(self) -> &'static str {
         SCENARIOS.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Of so many viewers: the fewer there are, the more chance decides.
+fn swarms(viewers: usize) -> u64 {
+    match viewers {
+        0..20 => 8,
+        20..200 => 3,
+        _ => 1,
     }
 }
 

@@ -85,6 +85,40 @@ fn the_same_seed_gives_the_same_run() {
     assert_ne!(print(live()), print(Plan { seed: 2, ..live() }));
 }
 
+#[test]
+fn nothing_is_saved_beyond_the_bound() {
+    let poor = Plan { leechers: 0.3, is_poor: true, ..live() };
+    let few = Plan { measured_us: 60 * S, ..Plan::new(Mode::Live, 4, 2) };
+    for plan in [live(), film(), poor, few] {
+        let report = run(plan);
+        assert!(report.saved() <= report.bound(), "{} > {}", report.saved(), report.bound());
+        // One copy of everything, except of what was published before anything was measured.
+        assert!(report.bound() < 1.0 - 0.8 / plan.viewers as f64, "{}", report.bound());
+    }
+}
+
+#[test]
+fn the_bound_of_one_viewer_or_of_many_apart_is_nothing() {
+    let alone = Plan { film_segments: 40, ..Plan::new(Mode::Vod, 1, 1) };
+    assert!(run(alone).bound().abs() < 1e-9);
+    assert!(run(Plan { has_peers: false, ..film() }).bound().abs() < 1e-9);
+    // What was published before anything was measured can have come before.
+    let apart = run(Plan { has_peers: false, ..live() });
+    assert!((0.0..0.2).contains(&apart.bound()), "{}", apart.bound());
+}
+
+#[test]
+fn swarms_told_together_are_sums() {
+    let reports = [0, 1].map(|number| run(live().another(number)));
+    let [one, other] = reports.clone();
+    assert_ne!(one.origin_bytes, other.origin_bytes);
+    let [mut both, more] = reports;
+    both.add(more);
+    assert_eq!(both.origin_bytes, one.origin_bytes + other.origin_bytes);
+    assert_eq!(both.watched_us, one.watched_us + other.watched_us);
+    assert_eq!(both.waits_us.len(), one.waits_us.len() + other.waits_us.len());
+}
+
 /// A tenth of thirty viewers lies.
 fn lying(lies: Lies) -> Plan {
     Plan { viewers: 30, liars: 0.1, lies, measured_us: 60 * S, ..Plan::new(Mode::Live, 30, 1) }

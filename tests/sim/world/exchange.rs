@@ -25,6 +25,9 @@ pub struct Conn {
     pub places: [usize; 2],
     pub generations: [u32; 2],
     pub is_open: [bool; 2],
+    /// When both ends could begin to send, and when the first of them closed it.
+    pub open_us: Option<u64>,
+    pub closed_us: Option<u64>,
     pub one_way_us: u64,
     ceiling: f64,
     /// What each end sends.
@@ -53,7 +56,8 @@ impl Serve {
 impl Conn {
     pub fn new(places: [usize; 2], generations: [u32; 2], one_way_us: u64, ceiling: f64) -> Self {
         let (is_open, serves) = ([false; 2], [None; 2]);
-        Self { places, generations, is_open, one_way_us, ceiling, serves }
+        let (open_us, closed_us) = (None, None);
+        Self { places, generations, is_open, open_us, closed_us, one_way_us, ceiling, serves }
     }
 }
 
@@ -239,6 +243,7 @@ impl World {
         let end = self.end_of(conn, place);
         (0..2).for_each(|end| self.end_serve(conn, end));
         self.conns[conn].is_open[end] = false;
+        self.conns[conn].closed_us.get_or_insert(self.now_us);
         let viewer = &mut self.viewers[place];
         viewer.conns.remove(&conn);
         viewer.lists.forget(peer);

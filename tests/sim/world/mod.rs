@@ -3,6 +3,7 @@
 //! Every viewer is a [`Swarm`], unmodified, with a player and a cache; `network` moves the bytes.
 //! The world only passes on what happens. Driven by the tests beside it and by the offload bench.
 
+mod bound;
 mod checks;
 mod content;
 mod exchange;
@@ -22,6 +23,7 @@ use hlswarm::ids::{PeerKey, SegmentId};
 use hlswarm::swarm::wire::Message;
 use hlswarm::swarm::{DropReason, Input, Output, Reason};
 
+use bound::Handed;
 use exchange::{Conn, Load, Serve};
 use network::Network;
 use plan::Plan;
@@ -47,6 +49,7 @@ pub struct World {
     /// The swarms want an instant; which one does not matter.
     start: Instant,
     now_us: u64,
+    handed: Handed,
     report: Report,
 }
 
@@ -64,6 +67,7 @@ impl World {
             chance: Random::of(&[plan.seed, 6]),
             start: Instant::now(),
             now_us: 0,
+            handed: Handed::default(),
             report: Report { given: vec![0; plan.viewers], ..Report::default() },
         };
         for place in 0..plan.viewers {
@@ -86,6 +90,7 @@ impl World {
         for place in self.present.clone() {
             self.settle_account(place);
         }
+        self.report.needed_bytes = self.handed.needed_bytes(&self.plan, &self.conns);
         self.report.published = self.plan.segments_measured();
         self.report
     }

@@ -181,6 +181,14 @@ impl Plan {
         }
     }
 
+    /// The same with other viewers, of the same seed; number 0 is this one.
+    pub fn another(&self, number: u64) -> Self {
+        match number {
+            0 => *self,
+            _ => Self { seed: Random::of(&[self.seed, 7, number]).next(), ..*self },
+        }
+    }
+
     pub fn is_live(&self) -> bool {
         self.mode == Mode::Live
     }

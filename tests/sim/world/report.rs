@@ -6,6 +6,8 @@ pub struct Report {
     pub handed: u64,
     pub handed_bytes: u64,
     pub origin_bytes: u64,
+    /// What no policy could have had it send less of: see `bound`.
+    pub needed_bytes: u64,
     /// Of these, what was fetched to compare it with what peers sent.
     pub check_bytes: u64,
     /// Requests for that.
@@ -34,9 +36,48 @@ pub struct Report {
 }
 
 impl Report {
+    /// Two runs are told as one.
+    pub fn add(&mut self, other: Self) {
+        for (sum, more) in self.sums().into_iter().zip(other.clone().sums()) {
+            *sum += *more;
+        }
+        self.until_banned.extend(other.until_banned);
+        self.undetected.extend(other.undetected);
+        self.startups_us.extend(other.startups_us);
+        self.waits_us.extend(other.waits_us);
+        self.given.extend(other.given);
+    }
+
+    fn sums(&mut self) -> [&mut u64; 17] {
+        [
+            &mut self.handed,
+            &mut self.handed_bytes,
+            &mut self.origin_bytes,
+            &mut self.needed_bytes,
+            &mut self.check_bytes,
+            &mut self.checks,
+            &mut self.peer_bytes,
+            &mut self.origin_fetches,
+            &mut self.published,
+            &mut self.stalls,
+            &mut self.stalled_us,
+            &mut self.watched_us,
+            &mut self.failures,
+            &mut self.wrong_segments,
+            &mut self.wrong_bytes,
+            &mut self.banned,
+            &mut self.wrongly_banned,
+        ]
+    }
+
     /// Share of the bytes handed to players that the origin did not send.
     pub fn saved(&self) -> f64 {
         1.0 - self.origin_bytes as f64 / self.handed_bytes.max(1) as f64
+    }
+
+    /// What cannot be exceeded by that.
+    pub fn bound(&self) -> f64 {
+        1.0 - self.needed_bytes as f64 / self.handed_bytes.max(1) as f64
     }
 
     /// Seconds stalled in an hour of watching.

@@ -78,6 +78,7 @@ impl World {
             return;
         }
         self.conns[conn].is_open = [true; 2];
+        self.conns[conn].open_us = Some(self.now_us);
         for end in 0..2 {
             let Some(id) = self.viewers[places[1 - end]].id else { continue };
             self.input(places[end], Input::Connected { peer: super::viewer::key(conn), id });

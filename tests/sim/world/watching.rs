@@ -195,6 +195,8 @@ impl World {
         }
         player.is_waiting = false;
         player.next += 1;
+        let who = (place, viewer.generation);
+        self.handed.add(who, viewer.arrived_us, segment.0, now_us);
         let late_us = player.dry_us.map_or(0, |dry_us| now_us.saturating_sub(dry_us));
         if is_measured {
             self.report.handed += 1;
