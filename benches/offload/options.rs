@@ -20,6 +20,7 @@ pub struct Options {
     mutes: f64,
     measured_s: Option<u64>,
     swarms: Option<u64>,
+    is_whole: bool,
 }
 
 /// Who the viewers are.
@@ -71,6 +72,7 @@ impl Options {
             mutes: 0.0,
             measured_s: None,
             swarms: None,
+            is_whole: false,
         };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
@@ -80,6 +82,8 @@ impl Options {
                 "--bench" => {}
                 "--json" => options.is_json = true,
                 "--poor" => options.is_poor = true,
+                // Of a film everything, where many would see a part of it only.
+                "--whole" => options.is_whole = true,
                 "--seed" => options.seed = number(&value()?)?,
                 "--leechers" => options.leechers = Some(number(&value()?)?),
                 "--mutes" => options.mutes = number(&value()?)?,
@@ -119,6 +123,7 @@ impl Options {
 
     fn plan(&self, scenario: Scenario, mode: Mode, viewers: usize) -> Plan {
         let mut plan = Plan::new(mode, viewers, self.seed);
+        plan.is_whole = self.is_whole;
         plan.is_poor = self.is_poor || scenario == Scenario::Thin;
         plan.mutes = self.mutes;
         if matches!(scenario, Scenario::Leeches | Scenario::Thin) {

@@ -29,6 +29,8 @@ const WEIGHT_MIN: f64 = 1.0 / 16.0;
 const WEIGHT_UNKNOWN: f64 = 0.5;
 /// What others say is gathered for so long before it is acted on.
 const GATHER_WORDS: Duration = Duration::from_millis(50);
+/// Whose player has less of a recording has little: a line may fail for that long.
+const THIN_BUFFER: Duration = Duration::from_secs(12);
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -95,10 +97,21 @@ impl Swarm {
             let Some(due) = self.due(segment) else { continue };
             let margin = margin(&self.config, self.downlink, self.window.size_guess(segment));
             let is_urgent = due.saturating_duration_since(self.now) <= margin;
+            let fill_by = self.fill_by(segment);
             if let Some(transfer) = self.transfers.get_mut(&segment) {
-                transfer.opened = Some(Opened { at: self.now, is_urgent });
+                transfer.opened = Some(Opened { at: self.now, is_urgent, fill_by });
             }
         }
+    }
+
+    /// Until when peers may bring a segment of a recording to a player that has little: only what
+    /// comes quicker than it is played fills the buffer that bad moments of the line are ridden
+    /// out with, and alone the player would have filled it.
+    fn fill_by(&self, segment: SegmentId) -> Option<Instant> {
+        let players = self.transfers.get(&segment)?.readers.keys();
+        let due = players.map(|player| self.players.due(self.now, *player, segment)).min()?;
+        let is_thin = !self.window.is_live() && due < self.now + THIN_BUFFER;
+        is_thin.then(|| self.now + self.window.duration(segment) / 2)
     }
 
     /// When the first of the players that wait for a segment needs it.

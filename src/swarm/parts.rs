@@ -12,7 +12,7 @@ use super::Reason;
 use super::peer::{Download, late_from};
 use super::ranges::Ranges;
 use super::rate::time_for;
-use super::schedule::{Answer, Ask, Candidate, RECHECK_MIN, SLACK, Step, earlier_by};
+use super::schedule::{Answer, Ask, Candidate, RECHECK_MIN, Step};
 use super::transfer::{Opened, Transfer};
 use super::turn::mix;
 use super::wire::CHUNK_BYTES;
@@ -55,7 +55,7 @@ impl Ask<'_> {
             let patience_ends = opened.at + s.config.urgent_first_byte;
             (self.urgent_finish(opened), judged_from.unwrap_or(patience_ends))
         } else {
-            (earlier_by(due, SLACK), fallback_at)
+            (self.finish_by(due, opened), fallback_at)
         };
         let turn_at = self.turn_at().filter(|_| s.config.upload);
         if turn_at.is_some_and(|at| at <= s.now) {

@@ -146,7 +146,7 @@ impl Ask<'_> {
         let opened = match (transfer.opened, self.situation.joining_until) {
             (Some(opened), _) => opened,
             (None, Some(until)) => return (Step::Wait, Some((until, Reason::JoinWait))),
-            (None, None) => Opened { at: now, is_urgent: true },
+            (None, None) => Opened { at: now, is_urgent: true, fill_by: None },
         };
         match transfer.source {
             Source::Origin { .. } | Source::Verifying => (Step::Wait, None),
@@ -260,7 +260,7 @@ impl Ask<'_> {
         }
         let fallback_at = self.fallback_at(due, opened);
         let finish_by =
-            if opened.is_urgent { self.urgent_finish(opened) } else { earlier_by(due, SLACK) };
+            if opened.is_urgent { self.urgent_finish(opened) } else { self.finish_by(due, opened) };
         let unproven_until = match (opened.is_urgent, download.judged_from()) {
             (true, None) => opened.at + s.config.urgent_first_byte,
             (true, Some(judged_from)) => judged_from,
@@ -289,7 +289,15 @@ impl Ask<'_> {
         let s = self.situation;
         let needed = margin(s.config, s.downlink, self.missing());
         let half = due.saturating_duration_since(opened.at) / 2;
-        earlier_by(due, needed.max(half.min(needed + s.caution)))
+        let at = earlier_by(due, needed.max(half.min(needed + s.caution)));
+        opened.fill_by.map_or(at, |fill_by| at.min(fill_by))
+    }
+
+    /// When peers must be done: in time, and so that it grows where the player has little.
+    pub(super) fn finish_by(&self, due: Instant, opened: Opened) -> Instant {
+        let in_time = earlier_by(due, SLACK);
+        let is_thin = opened.fill_by.is_some();
+        if is_thin { in_time.min(opened.at + self.want.duration * 3 / 4) } else { in_time }
     }
 
     pub(super) fn urgent_finish(&self, opened: Opened) -> Instant {

@@ -119,6 +119,8 @@ pub(super) struct Opened {
     pub(super) at: Instant,
     /// Whether even then only the origin was sure to be in time.
     pub(super) is_urgent: bool,
+    /// Until when peers may bring it to a player that has little.
+    pub(super) fill_by: Option<Instant>,
 }
 
 impl Transfer {

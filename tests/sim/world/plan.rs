@@ -73,6 +73,8 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// Segments of a recording.
     pub film_segments: u64,
+    /// Whether all of it is simulated, however many watch.
+    pub is_whole: bool,
     /// Bytes each viewer keeps.
     pub cache_bytes: u64,
     /// How long is measured.
@@ -155,6 +157,7 @@ impl Plan {
             has_peers: true,
             segment_bytes: 2_500_000,
             film_segments: 600,
+            is_whole: false,
             cache_bytes: 256 << 20,
             measured_us: measured_s * S,
             leechers: 0.0,
@@ -195,7 +198,7 @@ impl Plan {
 
     /// Whether all of a film is simulated, from its first viewer to its last.
     fn is_whole_film(&self) -> bool {
-        self.mode == Mode::Vod && self.viewers < PART_FROM
+        self.mode == Mode::Vod && (self.is_whole || self.viewers < PART_FROM)
     }
 
     fn warm_up_us(&self) -> u64 {
