@@ -119,6 +119,7 @@ fn json(pair: &Pair, with: &Report, without: &Report) -> String {
         "mode": options::name(plan.mode),
         "viewers": plan.viewers,
         "scenario": pair.scenario.name(),
+        "uplink_per_bitrate": round(plan.uplink_share()),
         "saved": round(with.saved()),
         "saved_bytes": with.handed_bytes.saturating_sub(with.origin_bytes),
         "stall_ratio": round(ratio(with.stall_s_per_hour(), without.stall_s_per_hour())),
