@@ -135,6 +135,7 @@ fn json(pair: &Pair, with: &Report, without: &Report) -> String {
         "viewers": plan.viewers,
         "swarms": pair.swarms,
         "scenario": pair.scenario.name(),
+        "uplink_per_bitrate": round(plan.uplink_share()),
         "saved": round(with.saved()),
         "bound": round(with.bound()),
         "saved_bytes": with.handed_bytes.saturating_sub(with.origin_bytes),

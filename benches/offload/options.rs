@@ -7,6 +7,8 @@ use crate::world::plan::{Mode, Plan, Publisher, S};
 const LIARS: f64 = 0.1;
 /// Share of the viewers that give nothing, where any do.
 const LEECHERS: f64 = 0.5;
+/// What all uplinks carry of what all watch, where that is too little.
+const THIN_UPLINK_SHARE: f64 = 0.94;
 
 /// The options.
 pub struct Options {
@@ -31,7 +33,7 @@ pub enum Scenario {
     /// Half of them give nothing.
     Leeches,
     /// Half of them give nothing, on lines so poor that all uplinks together carry 0.94 of what
-    /// all watch.
+    /// all watch, whatever the seed.
     Thin,
     /// A tenth of them lie, each in its own way.
     Lying { lies: Lies, publisher: Publisher },
@@ -134,7 +136,7 @@ impl Options {
         }
         plan.leechers = self.leechers.unwrap_or(plan.leechers);
         plan.measured_us = self.measured_s.map_or(plan.measured_us, |seconds| seconds * S);
-        plan
+        if scenario == Scenario::Thin { plan.with_uplink_share(THIN_UPLINK_SHARE) } else { plan }
     }
 }
 

@@ -150,3 +150,14 @@ fn of_liars_the_same_seed_makes_the_same_run() {
     let print = || format!("{:?}", run(lying(Lies::Flips)));
     assert_eq!(print(), print());
 }
+
+#[test]
+fn uplinks_carry_the_share_they_are_said_to_whatever_the_seed() {
+    for seed in 1..=3 {
+        for mode in [Mode::Live, Mode::Vod] {
+            let plan = Plan { leechers: 0.5, is_poor: true, ..Plan::new(mode, 100, seed) };
+            let share = plan.with_uplink_share(0.94).uplink_share();
+            assert!((share - 0.94).abs() < 1e-9, "{share}");
+        }
+    }
+}

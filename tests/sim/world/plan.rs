@@ -83,6 +83,8 @@ pub struct Plan {
     pub leechers: f64,
     /// Whether lines are poorer than usual.
     pub is_poor: bool,
+    /// What uplinks are multiplied by.
+    pub uplink_factor: f64,
     /// Share of the viewers that promise and send nothing.
     pub mutes: f64,
     /// Share of the viewers that lie, and how.
@@ -162,6 +164,7 @@ impl Plan {
             measured_us: measured_s * S,
             leechers: 0.0,
             is_poor: false,
+            uplink_factor: 1.0,
             mutes: 0.0,
             liars: 0.0,
             lies: Lies::Alone,
@@ -242,6 +245,38 @@ impl Plan {
         if self.is_whole_film() { self.film_segments } else { self.measured_us / self.segment_us }
     }
 
+    /// What those who give can send while they are there, of what all watch: the mean over what is
+    /// measured of a live stream, and over all viewers of a recording.
+    pub fn uplink_share(&self) -> f64 {
+        let (from, until) = self.measured();
+        let (mut given, mut watched) = (0.0, 0.0);
+        for place in 0..self.viewers {
+            let mut at_us = self.arrival(place).0;
+            for generation in 0.. {
+                let line = self.line(place, generation);
+                let left_us = at_us.saturating_add(line.stay_us);
+                let there_us = match self.mode {
+                    Mode::Live => left_us.min(until).saturating_sub(at_us.max(from)),
+                    Mode::Vod => 1,
+                } as f64;
+                watched += there_us * self.segment_bytes as f64 / self.segment_us as f64;
+                given += if line.gives { there_us * line.up } else { 0.0 };
+                at_us = left_us;
+                if !self.is_live() || at_us >= until {
+                    break;
+                }
+            }
+        }
+        given / watched.max(f64::MIN_POSITIVE)
+    }
+
+    /// The same viewers with uplinks better or worse by one factor, so that `uplink_share` is that:
+    /// what is drawn for a hundred viewers may be far from the mean.
+    pub fn with_uplink_share(self, share: f64) -> Self {
+        let uplink_factor = self.uplink_factor * share / self.uplink_share();
+        Self { uplink_factor, ..self }
+    }
+
     /// The line of the viewer that is the `generation`th in its place.
     pub fn line(&self, place: usize, generation: u32) -> Line {
         if self.place != Place::World {
@@ -259,7 +294,7 @@ impl Plan {
         // 1 Mbit/s is an eighth of a byte per microsecond.
         Line {
             down: down_mbit / 8.0,
-            up: up_mbit / 8.0 * UPLINK_USED,
+            up: up_mbit / 8.0 * UPLINK_USED * self.uplink_factor,
             rtt_us: 5 * MS + (random.share() * 55.0 * MS as f64) as u64,
             is_radio,
             is_hard: random.share() < HARD_SHARE,
