@@ -103,6 +103,7 @@ impl Swarm {
         if let Some(transfer) = self.transfers.remove(&segment) {
             if let Some(due) = due.filter(|_| transfer.opened.is_some_and(|o| !o.is_urgent)) {
                 self.caution.learn(due.saturating_duration_since(self.now));
+                self.scarcity.learn(transfer.has_fallen_back);
             }
             if let Source::Origin { since, received, .. } = transfer.source {
                 let elapsed = self.now.saturating_duration_since(since);

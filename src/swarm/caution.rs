@@ -1,4 +1,5 @@
-//! How much earlier than needed the origin is asked: learned from how close to due segments came.
+//! How much earlier than needed the origin is asked, learned from how close to due segments came;
+//! and how much peers are to be relied on, learned from how often the origin had to help.
 //!
 //! It neither knows what is due nor asks anybody. Driven by `arrive`.
 
@@ -33,6 +34,27 @@ impl Caution {
     }
 }
 
+/// Weight of one segment.
+const SCARCITY_WEIGHT: f64 = 0.1;
+
+/// Share of the segments that a player waited for, and that peers could have brought, of which the
+/// origin had to send some.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scarcity(f64);
+
+impl Scarcity {
+    /// Whether the origin had to send some of one more segment.
+    pub(super) fn learn(&mut self, has_fallen_back: bool) {
+        let sample = if has_fallen_back { 1.0 } else { 0.0 };
+        self.0 += SCARCITY_WEIGHT * (sample - self.0);
+    }
+
+    /// The share.
+    pub(super) fn get(self) -> f64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +68,14 @@ mod tests {
         assert_eq!(caution.get(), CAUTION_MAX);
         (0..100).for_each(|_| caution.learn(Duration::from_secs(5)));
         assert_eq!(caution.get(), CAUTION_MAX - RELIEF * 100);
+    }
+
+    #[test]
+    fn scarcity_is_felt_after_a_few_segments_and_forgotten_after_a_few_more() {
+        let mut scarcity = Scarcity::default();
+        (0..3).for_each(|_| scarcity.learn(true));
+        assert!(scarcity.get() > 0.25);
+        (0..3).for_each(|_| scarcity.learn(false));
+        assert!(scarcity.get() < 0.25);
     }
 }

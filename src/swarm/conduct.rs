@@ -227,6 +227,12 @@ impl Swarm {
     /// Does one step of the plan; whether there was anything to do.
     fn carry_out(&mut self, decision: &Decision) -> bool {
         let segment = decision.segment;
+        if let Some(transfer) = self.transfers.get_mut(&segment)
+            && matches!(decision.step, Step::Fetch | Step::Piece(_))
+        {
+            let has_holders = self.peers.values().any(|peer| peer.has_some(segment));
+            transfer.has_fallen_back |= transfer.is_demanded() && has_holders;
+        }
         match decision.step {
             Step::Wait => return false,
             Step::Ask(peer) => {

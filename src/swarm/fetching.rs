@@ -13,6 +13,8 @@ use crate::ids::SegmentId;
 /// An origin that failed so often to bring a piece, one after the other, is asked for whole
 /// segments.
 const PIECE_FAILURES_MAX: u32 = 2;
+/// Where peers bring less of what players wait for they are not given more time.
+const PIECE_SCARCITY_MAX: f64 = 0.25;
 /// An origin that takes longer to answer is asked for whole segments.
 const PIECE_WAIT_MAX: Duration = Duration::from_millis(800);
 
@@ -47,6 +49,7 @@ impl Swarm {
     /// Whether the origin is quick enough to be asked several times for one segment.
     pub(super) fn takes_pieces(&self) -> bool {
         self.piece_failures < PIECE_FAILURES_MAX
+            && self.scarcity.get() < PIECE_SCARCITY_MAX
             && self.origin_wait.is_none_or(|wait| wait < PIECE_WAIT_MAX)
     }
 }

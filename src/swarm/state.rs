@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::caution::Caution;
+use super::caution::{Caution, Scarcity};
 use super::demand::Players;
 use super::have::Have;
 use super::peer::Peer;
@@ -44,6 +44,7 @@ pub struct Swarm {
     pub(super) have: Have,
     pub(super) downlink: Downlink,
     pub(super) caution: Caution,
+    pub(super) scarcity: Scarcity,
     /// Pieces that the origin was asked for in vain, since one that came.
     pub(super) piece_failures: u32,
     /// How long the origin took to answer the last request.
@@ -98,6 +99,7 @@ impl Swarm {
             have: Have::default(),
             downlink: Downlink::new(),
             caution: Caution::default(),
+            scarcity: Scarcity::default(),
             told: Told::default(),
             piece_failures: 0,
             origin_wait: None,

@@ -16,6 +16,8 @@ pub(super) struct Transfer {
     pub(super) source: Source,
     /// What the origin is asked for of it, while peers bring the rest.
     pub(super) piece: Option<Piece>,
+    /// The origin was asked because peers would have been late.
+    pub(super) has_fallen_back: bool,
     /// The origin did not bring a piece: it is asked for everything or nothing.
     pub(super) is_indivisible: bool,
     /// Bytes that are here.

@@ -137,3 +137,15 @@ fn an_origin_without_ranges_is_not_asked_for_pieces_for_long() {
     let fetched: Vec<_> = s.log.iter().filter(|line| line.starts_with("fetch 5")).collect();
     assert_eq!(fetched, ["fetch 5 from 0"]);
 }
+
+#[test]
+fn where_the_origin_has_to_help_often_it_is_asked_for_everything_at_once() {
+    let (mut s, _) = too_late_for_peers();
+    (0..3).for_each(|_| s.swarm.scarcity.learn(true));
+    let (from, end) = piece(s.log.iter().find(|line| line.starts_with("fetch 5")).unwrap());
+    s.log.clear();
+    s.input(fetched(5, end - from));
+    s.until(s.now_ms + 8000);
+    let rest: Vec<_> = s.log.iter().filter(|line| line.starts_with("fetch 5")).collect();
+    assert!(rest.len() == 1 && is_for_everything(rest[0]), "{rest:?}");
+}
