@@ -9,15 +9,12 @@ use crate::page::PageServer;
 use crate::players::{Player, Seat, decoder};
 use crate::process::{Process, eventually};
 use crate::sharing::meet;
-use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, V2_2, V2_3, Viewing, have_pages};
+use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, VERSIONS, Viewing, have_pages};
 use crate::swarm_streams::{self, Asked, SEGMENTS, SHORT_SEGMENTS};
 use crate::world::{Asker, Daemon, Request, TrackerKind, World};
 
 /// Media seconds a player has to show.
 const WATCH_S: u32 = 6;
-
-/// Versions of p2p-media-loader that every test is done with.
-const VERSIONS: [&str; 2] = [V2_2, V2_3];
 
 #[test]
 fn a_page_plays_what_only_the_daemon_has() {
