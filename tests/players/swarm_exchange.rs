@@ -9,15 +9,12 @@ use crate::page::PageServer;
 use crate::players::{Player, Seat, decoder};
 use crate::process::{Process, eventually};
 use crate::sharing::meet;
-use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, V2_2, V2_3, Viewing, have_pages};
+use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, VERSIONS, Viewing, have_pages};
 use crate::swarm_streams::{self, Asked, SEGMENTS, SHORT_SEGMENTS};
 use crate::world::{Asker, Daemon, Request, TrackerKind, World};
 
 /// Media seconds a player has to show.
 const WATCH_S: u32 = 6;
-
-/// Versions of p2p-media-loader that every test is done with.
-const VERSIONS: [&str; 2] = [V2_2, V2_3];
 
 #[test]
 fn a_page_plays_what_only_the_daemon_has() {
@@ -73,6 +70,35 @@ fn a_page_learns_of_three_hundred_segments_and_gets_them() {
         let _browser = Browser::open(page.url(), false, &world, "browser");
         page.holds(SHORT_SEGMENTS);
         assert_all_from(&daemon, &page, &world);
+    }
+}
+
+#[test]
+fn a_daemon_learns_of_three_hundred_segments_of_a_page_and_gets_them() {
+    if !have_pages() {
+        return;
+    }
+    for version in VERSIONS {
+        let (pages, world) = film_world();
+        let url = world.origin.url("film/short/master.m3u8");
+        // It loads all it can as if it were to be shown next.
+        let core = json!({ "highDemandTimeWindow": 6000 });
+        let viewing = Viewing { core, ..from_peers(version, &url) };
+        let page = SwarmPage::new(&pages, &world, &viewing);
+        let _browser = Browser::open(page.url(), false, &world, "browser");
+        page.holds(SHORT_SEGMENTS);
+        // What has no list is compared with slices of the origin's.
+        world.origin.refuse(Asker::Daemon);
+
+        let daemon = world.daemon("daemon");
+        let segments = Asked::all(&daemon, &url);
+        assert_eq!(segments.len(), SHORT_SEGMENTS);
+        eventually("the page has said what it holds", PAGE_LIMIT, || {
+            (daemon.stats()["peers"][0]["segments_held"] == SHORT_SEGMENTS).then_some(())
+        });
+        segments.iter().for_each(|segment| _ = segment.assert_origins_bytes(&world, &daemon));
+        assert_refused(&world, &["daemon"]);
+        assert_eq!(daemon.total("rejected_segments"), 0);
     }
 }
 
@@ -139,9 +165,9 @@ fn page_plays_from_daemon(version: &str, stream: &str, hides_addresses: bool) {
     assert_eq!(report["roles"], json!({ "offer": 1, "answer": 0 }), "the page came second");
 }
 
-fn page_follows_daemon(version: &str, is_fmp4: bool) {
+fn page_follows_daemon(version: &str, in_ranges: bool) {
     let (pages, world) = film_world();
-    let _packager = swarm_streams::live(&world, "live", is_fmp4);
+    let _packager = swarm_streams::live(&world, "live", in_ranges);
     let url = world.origin.url("live/master.m3u8");
     let daemon = world.daemon("daemon");
     let progress = world.directory().join("progress");
@@ -149,7 +175,7 @@ fn page_follows_daemon(version: &str, is_fmp4: bool) {
     let _viewer = Process::start("viewer", world.directory(), &mut command);
     world.origin.refuse(Asker::Page);
     let page = SwarmPage::new(&pages, &world, &from_peers(version, &url));
-    let _browser = Browser::open(page.url(), is_fmp4, &world, "browser");
+    let _browser = Browser::open(page.url(), in_ranges, &world, "browser");
     page.holds(6);
     assert_same_count(&page, &daemon);
     let (count, _) = page.assert_origins_bytes(&world);
@@ -189,17 +215,18 @@ fn daemon_plays_from_page(version: &str, stream: &str, hides_addresses: bool) {
     assert_eq!(page.report()["roles"], json!({ "offer": 0, "answer": 1 }), "the page came first");
 }
 
-fn daemon_follows_page(version: &str, is_fmp4: bool) {
+fn daemon_follows_page(version: &str, in_ranges: bool) {
     let (pages, mut world) = film_world();
     // Its player is behind the page.
     world.p2p_settings += "\nlive_delay_s = 8";
-    let _packager = swarm_streams::live(&world, "live", is_fmp4);
+    let _packager = swarm_streams::live(&world, "live", in_ranges);
     let url = world.origin.url("live/master.m3u8");
     let viewing = Viewing { core: json!({}), ..from_peers(version, &url) };
     let page = SwarmPage::new(&pages, &world, &viewing);
-    let _browser = Browser::open(page.url(), !is_fmp4, &world, "browser");
+    let _browser = Browser::open(page.url(), !in_ranges, &world, "browser");
     page.holds(5);
-    // What has no list is compared with slices of the origin's.
+    // What has no list is compared with slices of the origin's. A segment of a single file is one
+    // itself: there only the daemon's own count tells.
     world.origin.refuse(Asker::Daemon);
     let daemon = world.daemon("daemon");
     Asked::all(&daemon, &url);
@@ -238,10 +265,9 @@ fn holding(world: &World, url: &str, count: usize) -> Daemon {
     daemon
 }
 
-/// A page that takes every segment from its peers. On a machine with more to do than it can, one
-/// may hear nothing for longer than the two seconds that p2p-media-loader puts up with.
+/// A page that takes every segment from its peers.
 fn from_peers<'a>(version: &'a str, url: &'a str) -> Viewing<'a> {
-    let core = json!({ "simultaneousHttpDownloads": 0, "p2pNotReceivingBytesTimeoutMs": 10_000 });
+    let core = json!({ "simultaneousHttpDownloads": 0 });
     Viewing { name: "viewer", version, url, core, hls: json!({}) }
 }
 

@@ -21,6 +21,8 @@ pub const PAGE_LIMIT: Duration = Duration::from_secs(60);
 /// The versions of p2p-media-loader, which form swarms of their own.
 pub const V2_2: &str = "2.2.2";
 pub const V2_3: &str = "2.3.1";
+/// Every test is done with both.
+pub const VERSIONS: [&str; 2] = [V2_2, V2_3];
 
 /// Whether all is there that a test with pages takes.
 pub fn have_pages() -> bool {

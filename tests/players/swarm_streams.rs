@@ -69,15 +69,23 @@ fn make(root: &Path) {
 
 /// Starts a packager at the pace of real time, whose master playlist is at `NAME/master.m3u8`, and
 /// waits until a player could begin. Only the playlist forgets: every segment's bytes stay.
-pub fn live(world: &World, name: &str, is_fmp4: bool) -> Process {
+/// `in_ranges`: of a fragmented MP4 that grows; else transport streams.
+pub fn live(world: &World, name: &str, in_ranges: bool) -> Process {
     let playlist = world.origin.file(&world.origin.url(&format!("{name}/index.m3u8")));
     let directory = playlist.parent().unwrap();
     fs::create_dir_all(directory).unwrap();
     fs::write(directory.join("master.m3u8"), MASTER).unwrap();
     let mut command = ffmpeg(directory, 3600, true);
-    command.args(["-hls_time", "2", "-hls_list_size", "8", "-start_number", "5000"]);
-    command.args(["-hls_flags", "temp_file+independent_segments"]);
-    muxing(&mut command, is_fmp4);
+    command.args(["-hls_time", "2"]);
+    if in_ranges {
+        // Of a window of ranges this packager does not count what has left.
+        command.args(["-hls_list_size", "0"]);
+        one_file(&mut command);
+    } else {
+        command.args(["-hls_list_size", "8", "-start_number", "5000"]);
+        command.args(["-hls_flags", "temp_file+independent_segments"]);
+        muxing(&mut command, false);
+    }
     let mut process = Process::start("packager", world.directory(), command.arg("index.m3u8"));
     eventually("the packager has written seven segments", Duration::from_secs(60), || {
         assert!(process.ended().is_none(), "the packager ended: {}", process.log());

@@ -10,7 +10,7 @@ use crate::page::PageServer;
 use crate::process::eventually;
 use crate::sharing::{assert_origins_bytes, meet};
 use crate::streams::{self, LARGE_SEGMENT_BYTES, muxing, vod};
-use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, V2_3, Viewing, have_pages};
+use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, VERSIONS, Viewing, have_pages};
 use crate::swarm_streams::{self, SEGMENTS};
 use crate::world::{Asker, Daemon, TrackerKind, World, expect, segments_of};
 
@@ -19,9 +19,12 @@ const APART_S: u32 = 20;
 
 #[test]
 fn sound_of_its_own_has_a_swarm_of_its_own() {
-    if !have_pages() {
-        return;
+    if have_pages() {
+        VERSIONS.into_iter().for_each(plays_sound_apart);
     }
+}
+
+fn plays_sound_apart(version: &str) {
     let (pages, world) = begin();
     let film = world.directory().join("apart");
     make_apart(&film);
@@ -40,7 +43,7 @@ fn sound_of_its_own_has_a_swarm_of_its_own() {
     }
     world.origin.refuse(Asker::Page);
 
-    let page = SwarmPage::new(&pages, &world, &from_peers("viewer", &url));
+    let page = SwarmPage::new(&pages, &world, &from_peers(version, "viewer", &url));
     let _browser = Browser::open(page.url(), false, &world, "browser");
     let report = page.holds(count);
     let (_, total) = page.assert_origins_bytes(&world);
@@ -53,14 +56,17 @@ fn sound_of_its_own_has_a_swarm_of_its_own() {
 
 #[test]
 fn who_comes_after_the_tracker_has_started_anew_is_met() {
-    if !have_pages() {
-        return;
+    if have_pages() {
+        VERSIONS.into_iter().for_each(meets_after_the_trackers_restart);
     }
+}
+
+fn meets_after_the_trackers_restart(version: &str) {
     let (pages, mut world) = begin();
     let url = world.origin.url("film/ts/master.m3u8");
     let daemon = holding(&world, &url, SEGMENTS);
     world.origin.refuse(Asker::Page);
-    let first = SwarmPage::new(&pages, &world, &from_peers("first", &url));
+    let first = SwarmPage::new(&pages, &world, &from_peers(version, "first", &url));
     let _browser = Browser::open(first.url(), false, &world, "browser");
     first.eventually("the film begins", |report| report["p2p_segments"].as_u64() > Some(0));
     world.tracker.kill();
@@ -68,7 +74,7 @@ fn who_comes_after_the_tracker_has_started_anew_is_met() {
     first.assert_origins_bytes(&world);
     world.tracker.restart();
 
-    let second = SwarmPage::new(&pages, &world, &from_peers("second", &url));
+    let second = SwarmPage::new(&pages, &world, &from_peers(version, "second", &url));
     let _browser = Browser::open(second.url(), false, &world, "second-browser");
     second.holds(SEGMENTS);
     let (_, total) = second.assert_origins_bytes(&world);
@@ -78,14 +84,17 @@ fn who_comes_after_the_tracker_has_started_anew_is_met() {
 
 #[test]
 fn a_page_that_is_gone_while_it_sends_is_not_missed() {
-    if !have_pages() {
-        return;
+    if have_pages() {
+        VERSIONS.into_iter().for_each(plays_on_without_the_page);
     }
+}
+
+fn plays_on_without_the_page(version: &str) {
     let (pages, world) = begin();
     world.origin.publish("vod", streams::on_demand());
     let url = world.origin.url("vod/large/index.m3u8");
     let core = json!({ "highDemandTimeWindow": 6000 });
-    let viewing = Viewing { name: "viewer", version: V2_3, url: &url, core, hls: json!({}) };
+    let viewing = Viewing { name: "viewer", version, url: &url, core, hls: json!({}) };
     let page = SwarmPage::new(&pages, &world, &viewing);
     let mut browser = Browser::open(page.url(), false, &world, "browser");
     page.holds(2);
@@ -127,9 +136,9 @@ fn holding(world: &World, url: &str, count: usize) -> Daemon {
 }
 
 /// A page that takes every segment from its peers.
-fn from_peers<'a>(name: &'a str, url: &'a str) -> Viewing<'a> {
+fn from_peers<'a>(version: &'a str, name: &'a str, url: &'a str) -> Viewing<'a> {
     let core = json!({ "simultaneousHttpDownloads": 0 });
-    Viewing { name, version: V2_3, url, core, hls: json!({}) }
+    Viewing { name, version, url, core, hls: json!({}) }
 }
 
 fn make_apart(root: &Path) {

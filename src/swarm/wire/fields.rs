@@ -167,7 +167,7 @@ impl Reader<'_> {
         for _ in 0..self.byte()? {
             let head = in_range(self.int()?)?;
             let (common, lows) = match head & 0xff {
-                0 => (head.checked_sub(256).ok_or(WireError::EmptyGroup)?, self.full_block()?),
+                0 => (head, self.full_block()?),
                 count => (head - count, self.take(usize::try_from(count).unwrap_or(0))?),
             };
             ids.extend(lows.iter().map(|&low| common | u64::from(low)));
@@ -175,9 +175,9 @@ impl Reader<'_> {
         Ok(ids)
     }
 
-    /// Browsers write a whole block of 256 ids with a count that overflows: the head reads as the
-    /// next block with no ids. No encoder writes empty groups, so it can be told: 256 low bytes
-    /// follow, each once.
+    /// Browsers write a whole block of 256 ids with a count that overflows: the head reads as that
+    /// block with no ids. No encoder writes empty groups, so it can be told: 256 low bytes follow,
+    /// each once.
     fn full_block(&mut self) -> Result<&[u8], WireError> {
         let lows = self.take(256).map_err(|_| WireError::EmptyGroup)?;
         let mut seen = [false; 256];

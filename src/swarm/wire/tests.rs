@@ -131,16 +131,23 @@ fn a_whole_block_of_256_ids_is_written_as_two_groups() {
     assert_eq!(decode_all(&frames), Decoded::Message(said));
 }
 
+/// Heads as p2p-media-loader 2.2.2 and 2.3.1 write them.
 #[test]
 fn a_whole_block_is_understood_as_browsers_write_it() {
-    let mut body = vec![0, b'l', 0x10, 2, 2, 1, 0];
-    body.extend(0..=255);
-    body.extend([2, 1, 1, 7]);
-    let loaded = (0..256).chain([256 + 7]).collect();
-    assert_eq!(
-        Decoder::new().decode(&command(&body)),
-        Decoded::Message(Message::Announcement { loaded, loading: vec![] })
-    );
+    let loaded = |list: &[u8]| {
+        let body = [&[0, b'l'], list].concat();
+        match Decoder::new().decode(&command(&body)) {
+            Decoded::Message(Message::Announcement { loaded, .. }) => loaded,
+            other => panic!("{other:?}"),
+        }
+    };
+    let all: Vec<u8> = (0..=255).collect();
+    let first = [&[0x10, 1, 1, 0], &all[..]].concat();
+    assert_eq!(loaded(&first), (0..256).collect::<Vec<_>>());
+    let third = [&[0x10, 1, 2, 2, 0], &all[..]].concat();
+    assert_eq!(loaded(&third), (512..768).collect::<Vec<_>>());
+    let film = [&[0x10, 2, 1, 0], &all[..], &[2, 1, 44], &all[..44]].concat();
+    assert_eq!(loaded(&film), (0..300).collect::<Vec<_>>());
 }
 
 #[test]
