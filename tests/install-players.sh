@@ -77,6 +77,17 @@ for version in 2.2.2 2.3.1; do
   fi
 done
 
+# A tracker in Rust. How fast it is does not matter here, how fast it builds does.
+aquatic_version=0.9.0
+if [ "$("$own_dir/bin/aquatic_ws" --version 2>/dev/null)" != "$aquatic_version" ]; then
+  echo "installing aquatic_ws $aquatic_version into $own_dir"
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR="$own_dir/aquatic" \
+    cargo install --quiet --locked --no-default-features --root "$own_dir" \
+    --version "$aquatic_version" aquatic_ws
+  rm -rf "$own_dir/aquatic"
+fi
+
 # FFmpeg 9, which refuses segments for their extensions where Debian's does not yet.
 pip_wanted='imageio-ffmpeg==0.8.1'
 if [ "$(cat "$own_dir/pip-installed" 2>/dev/null)" != "$pip_wanted" ]; then

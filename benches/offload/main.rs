@@ -87,8 +87,9 @@ fn reports(plans: &[Plan]) -> Vec<Report> {
 }
 
 fn heading() -> String {
-    "mode  viewers  scenario         saved %  bound %  stall s/h (without)  start-up s (without)  \
-     copies  fetches  p50 s  p99 s  gini  checks  wrong segments  \
+    "mode  viewers  scenario         saved %  saved GB  bound %  stall s/h (without)  \
+     stalls/h (without)  start-up s (without)  its p95 (without)  copies  fetches  p50 s  p99 s  \
+     gini  checks  wrong segments  \
      banned (wrongly, after, at most)  never (after)"
         .to_owned()
 }
@@ -97,16 +98,22 @@ fn row(pair: &Pair, with: &Report, without: &Report) -> String {
     let plan = &pair.plan;
     let last = |segments: &[u64]| segments.iter().max().copied().unwrap_or_default();
     let numbers = format!(
-        "{:4}  {:7}  {:15}  {:7.2}  {:7.2}  {:9.3} ({:7.3})  {:10.3} ({:7.3})  {:6.2}  {:7.2}",
+        "{:4}  {:7}  {:15}  {:7.2}  {:8.1}  {:7.2}  {:9.3} ({:7.3})  {:8.3} ({:7.3})  \
+         {:10.3} ({:7.3})  {:7.3} ({:7.3})  {:6.2}  {:7.2}",
         options::name(plan.mode),
         plan.viewers,
         pair.scenario.name(),
         with.saved() * 100.0,
+        with.handed_bytes.saturating_sub(with.origin_bytes) as f64 / 1e9,
         with.bound() * 100.0,
         with.stall_s_per_hour(),
         without.stall_s_per_hour(),
+        with.stalls_per_hour(),
+        without.stalls_per_hour(),
         with.startup_mean_s(),
         without.startup_mean_s(),
+        with.startup_s(95),
+        without.startup_s(95),
         with.copies_per_segment(plan.segment_bytes),
         with.fetches_per_segment(),
     );
@@ -151,6 +158,8 @@ fn json(pair: &Pair, with: &Report, without: &Report) -> String {
         "stalls_per_viewer_hour_alone": round(without.stalls_per_hour()),
         "startup_s": round(with.startup_mean_s()),
         "startup_s_alone": round(without.startup_mean_s()),
+        "startup_p95_s": round(with.startup_s(95)),
+        "startup_p95_s_alone": round(without.startup_s(95)),
         "fetches_per_segment": round(with.fetches_per_segment()),
         "check_bytes": with.check_bytes,
         "checks_per_segment": round(with.checks_per_segment()),

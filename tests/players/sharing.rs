@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::process::{eventually, have};
 use crate::streams::{self, LiveKind, VOD_SEGMENTS};
-use crate::world::{Daemon, TrackerKind, World, expect, segments_of};
+use crate::world::{AQUATIC, Daemon, TrackerKind, World, expect, segments_of};
 
 /// How long two daemons may take to find each other.
 pub const MEET_LIMIT: Duration = Duration::from_secs(90);
@@ -23,6 +23,13 @@ fn viewers_meet_at_the_reference_tracker_too() {
     let package = format!("{root}/bittorrent-tracker");
     if have(&["nginx", "ffmpeg", "node", &package]) {
         second_viewer(TrackerKind::Npm);
+    }
+}
+
+#[test]
+fn viewers_meet_at_a_tracker_of_thousands_too() {
+    if have(&["nginx", "ffmpeg", AQUATIC]) {
+        second_viewer(TrackerKind::Aquatic);
     }
 }
 
@@ -60,7 +67,9 @@ fn second_viewer(tracker: TrackerKind) {
     let first = world.daemon("first");
     let segments = segments_of(&first, &playlist);
     assert_eq!(segments.len(), VOD_SEGMENTS);
-    let total: usize = segments.iter().map(|url| assert_origins_bytes(&world, &first, url).0).sum();
+    let sizes = segments.iter().map(|url| assert_origins_bytes(&world, &first, url).0);
+    let sizes: Vec<_> = sizes.collect();
+    let (total, largest) = (sizes.iter().sum::<usize>(), *sizes.iter().max().unwrap());
 
     let second = world.daemon("second");
     let segments = segments_of(&second, &playlist);
@@ -76,7 +85,11 @@ fn second_viewer(tracker: TrackerKind) {
     assert!(enough(by_total), "statistics: {by_total} of {total} bytes came from the peer");
     assert!(enough(by_answer as u64), "answers: {by_answer} of {total} bytes came from the peer");
     let saved = (total as u64).saturating_sub(from_origin);
-    assert!(enough(saved), "the origin's log: it sent {from_origin} of {total} bytes again");
+    // One in 1,024 is compared whole, and it may be one of these.
+    assert!(
+        enough(saved + largest as u64),
+        "the origin's log: it sent {from_origin} of {total} bytes again"
+    );
     assert_eq!(second.total("rejected_segments"), 0);
 }
 

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::page::PageServer;
 use crate::players::{Player, Seat, decoder};
-use crate::process::{Process, eventually};
+use crate::process::{Process, eventually, have};
 use crate::sharing::meet;
 use crate::swarm_pages::{Browser, PAGE_LIMIT, SwarmPage, VERSIONS, Viewing, have_pages};
 use crate::swarm_streams::{self, Asked, SEGMENTS, SHORT_SEGMENTS};
-use crate::world::{Asker, Daemon, Request, TrackerKind, World};
+use crate::world::{AQUATIC, Asker, Daemon, Request, TrackerKind, World};
 
 /// Media seconds a player has to show.
 const WATCH_S: u32 = 6;
@@ -150,6 +150,23 @@ fn viewers_of_a_film_behind_a_redirect_meet() {
     }
 }
 
+#[test]
+fn a_page_and_a_daemon_meet_at_a_tracker_of_thousands() {
+    if !have_pages() || !have(&[AQUATIC]) {
+        return;
+    }
+    for version in VERSIONS {
+        let (pages, world) = film_world_at(TrackerKind::Aquatic);
+        let url = world.origin.url("film/ts/master.m3u8");
+        let daemon = holding(&world, &url, SEGMENTS);
+        world.origin.refuse(Asker::Page);
+        let page = SwarmPage::new(&pages, &world, &from_peers(version, &url));
+        let _browser = Browser::open(page.url(), true, &world, "browser");
+        page.holds(SEGMENTS);
+        assert_all_from(&daemon, &page, &world);
+    }
+}
+
 fn page_plays_from_daemon(version: &str, stream: &str, hides_addresses: bool) {
     let (pages, world) = film_world();
     let url = world.origin.url(&format!("film/{stream}/master.m3u8"));
@@ -249,7 +266,11 @@ fn assert_refused(world: &World, askers: &[&str]) {
 }
 
 fn film_world() -> (PageServer, World) {
-    let mut world = World::new(TrackerKind::Npm);
+    film_world_at(TrackerKind::Npm)
+}
+
+fn film_world_at(tracker: TrackerKind) -> (PageServer, World) {
+    let mut world = World::new(tracker);
     world.origin.publish("film", swarm_streams::shared());
     // Pages come when the daemon's player has gone.
     world.p2p_settings = "linger_s = 600".into();

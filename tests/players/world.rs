@@ -25,6 +25,38 @@ pub enum TrackerKind {
     Ours,
     /// npm's `bittorrent-tracker`.
     Npm,
+    /// `aquatic_ws` of crates.io.
+    Aquatic,
+}
+
+/// Where `tests/install-players.sh` puts it.
+pub const AQUATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/players/bin/aquatic_ws");
+
+impl TrackerKind {
+    fn command(self, port: u16, directory: &Path) -> Command {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = match self {
+            Self::Ours => Command::new(env!("CARGO_BIN_EXE_hlswarm")),
+            Self::Npm => Command::new("node"),
+            Self::Aquatic => Command::new(AQUATIC),
+        };
+        match self {
+            Self::Ours => {
+                command.args(["tracker", "--listen", &format!("127.0.0.1:{port}")]);
+            }
+            Self::Npm => {
+                command.arg(root.join("tests/players/npm-tracker.mjs"));
+                command.arg(root.join("target/players/node_modules")).arg(port.to_string());
+            }
+            Self::Aquatic => {
+                let config = directory.join("aquatic.toml");
+                let text = format!("[network]\naddress = \"127.0.0.1:{port}\"\n");
+                fs::write(&config, text).unwrap();
+                command.arg("-c").arg(config);
+            }
+        }
+        command
+    }
 }
 
 /// Everything but the daemons and players.
@@ -147,20 +179,7 @@ pub struct Tracker {
 
 impl Tracker {
     fn start(kind: TrackerKind, port: u16, directory: &Path) -> Self {
-        let mut command = match kind {
-            TrackerKind::Ours => Command::new(env!("CARGO_BIN_EXE_hlswarm")),
-            TrackerKind::Npm => Command::new("node"),
-        };
-        match kind {
-            TrackerKind::Ours => {
-                command.args(["tracker", "--listen", &format!("127.0.0.1:{port}")]);
-            }
-            TrackerKind::Npm => {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-                command.arg(root.join("tests/players/npm-tracker.mjs"));
-                command.arg(root.join("target/players/node_modules")).arg(port.to_string());
-            }
-        }
+        let mut command = kind.command(port, directory);
         let mut process = Process::start("tracker", directory, &mut command);
         eventually("the tracker listens", START_LIMIT, || {
             assert!(process.ended().is_none(), "the tracker ended: {}", process.log());

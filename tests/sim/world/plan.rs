@@ -16,7 +16,7 @@ const ARRIVALS_US: u64 = 60 * S;
 /// Time before anything is measured: of a live stream, and of the part of a film that is simulated.
 const WARM_UP_US: u64 = 110 * S;
 /// The same where there are so many that it must be short.
-const MANY: usize = 2_000;
+const MANY: usize = 1_000;
 const WARM_UP_MANY_US: u64 = 75 * S;
 /// A film with so many viewers is not simulated from its first viewer to its last, but for a while
 /// just before its first viewers see its end. All are there then, the first of them without anybody
@@ -142,7 +142,8 @@ impl Plan {
             0..20 => 1350,
             20..200 => 500,
             200..MANY => 150,
-            _ => 60,
+            MANY..2_000 => 80,
+            _ => 40,
         };
         Self {
             mode,

@@ -98,11 +98,12 @@ impl Report {
         self.origin_bytes as f64 / segment_bytes as f64 / self.published.max(1) as f64
     }
 
+    pub fn startup_s(&self, percent: usize) -> f64 {
+        percentile_s(&self.startups_us, percent)
+    }
+
     pub fn availability_s(&self, percent: usize) -> f64 {
-        let mut waits = self.waits_us.clone();
-        waits.sort_unstable();
-        let at = (waits.len() * percent / 100).min(waits.len().saturating_sub(1));
-        waits.get(at).map_or(0.0, |us| *us as f64 / 1e6)
+        percentile_s(&self.waits_us, percent)
     }
 
     /// 0: all give the same; 1: one gives everything.
@@ -135,6 +136,13 @@ impl Report {
     fn hours(&self) -> f64 {
         (self.watched_us as f64 / 3.6e9).max(1e-9)
     }
+}
+
+fn percentile_s(all_us: &[u64], percent: usize) -> f64 {
+    let mut all_us = all_us.to_vec();
+    all_us.sort_unstable();
+    let at = (all_us.len() * percent / 100).min(all_us.len().saturating_sub(1));
+    all_us.get(at).map_or(0.0, |us| *us as f64 / 1e6)
 }
 
 /// How much of one there is of another: 1 when there is nothing of either.
