@@ -85,7 +85,7 @@ fn second_viewer(tracker: TrackerKind) {
     assert!(enough(by_total), "statistics: {by_total} of {total} bytes came from the peer");
     assert!(enough(by_answer as u64), "answers: {by_answer} of {total} bytes came from the peer");
     let saved = (total as u64).saturating_sub(from_origin);
-    // One in 1,024 is compared whole, and it may be one of these.
+    // Of a stranger's first segments one in 64 is compared whole, and it may be one of these.
     assert!(
         enough(saved + largest as u64),
         "the origin's log: it sent {from_origin} of {total} bytes again"
