@@ -4,6 +4,7 @@
 //! Whether it is asked at all is decided in `schedule` and `parts`. Without state, as those.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::schedule::{Ask, Step};
 use super::transfer::Transfer;
@@ -16,6 +17,9 @@ const PIECE_BYTES_MIN: u64 = 4 * CHUNK_BYTES;
 const RESCUED_BYTES_MAX: u64 = 8 * CHUNK_BYTES;
 /// A player's origin request is for this part of what is missing.
 const FALLBACK_PART: u64 = 3;
+/// What takes longer from the origin is not divided: a line that slow may fail for a moment, and
+/// has nothing to spare.
+const DIVIDED_TIME_MAX: Duration = Duration::from_millis(600);
 
 impl Ask<'_> {
     /// A piece is coming: what peers can bring beside it.
@@ -75,7 +79,8 @@ impl Ask<'_> {
         let missing = total.saturating_sub(transfer.got.len());
         let has_help = self.free(true).any(|c| c.peer.is_kin())
             || transfer.asked.values().any(|asked| asked.end.is_some());
-        if missing < 2 * PIECE_BYTES_MIN || !has_help {
+        let is_slow = self.situation.downlink.time_for(missing) > DIVIDED_TIME_MAX;
+        if missing < 2 * PIECE_BYTES_MIN || !has_help || is_slow {
             return None;
         }
         let most = (missing / FALLBACK_PART).next_multiple_of(CHUNK_BYTES);
