@@ -17,6 +17,8 @@ const PIECE_BYTES_MIN: u64 = 4 * CHUNK_BYTES;
 const RESCUED_BYTES_MAX: u64 = 8 * CHUNK_BYTES;
 /// A player's origin request is for this part of what is missing.
 const FALLBACK_PART: u64 = 3;
+/// In larger swarms the origin's part is small, whatever players that are late ask of it.
+const DIVIDED_MEMBERS_MAX: u32 = 300;
 /// What takes longer from the origin is not divided: a line that slow may fail for a moment, and
 /// has nothing to spare.
 const DIVIDED_TIME_MAX: Duration = Duration::from_millis(600);
@@ -80,7 +82,8 @@ impl Ask<'_> {
         let has_help = self.free(true).any(|c| c.peer.is_kin())
             || transfer.asked.values().any(|asked| asked.end.is_some());
         let is_slow = self.situation.downlink.time_for(missing) > DIVIDED_TIME_MAX;
-        if missing < 2 * PIECE_BYTES_MIN || !has_help || is_slow {
+        let is_large = self.situation.members > DIVIDED_MEMBERS_MAX;
+        if missing < 2 * PIECE_BYTES_MIN || !has_help || is_slow || is_large {
             return None;
         }
         let most = (missing / FALLBACK_PART).next_multiple_of(CHUNK_BYTES);
