@@ -96,6 +96,8 @@ async fn an_origin_without_ranges_is_asked_for_the_whole_at_once() {
         _ = scene.expect(1) => {}
         () = trickle(slow, &truth) => unreachable!("the daemon hung up"),
     }
+    let asked = pieces(&scene.origin);
+    assert!(asked[0].1.is_some() && asked[1..].iter().all(|(_, end)| end.is_none()), "{asked:?}");
     assert_eq!(scene.rejected().await, 0);
 }
 
