@@ -12,9 +12,12 @@ use crate::ids::{PeerId, SegmentId};
 
 /// Most segment ids remembered of one announcement, held and loading together.
 const IDS_MAX: usize = 65_536;
-/// Announcements accepted per second, and at once.
-const ANNOUNCEMENTS_PER_SECOND: u32 = 60;
-const ANNOUNCEMENTS_BURST: u32 = 120;
+/// Announcements accepted per second, and at once: a browser says twice of each segment, however
+/// short, that it has another list now.
+const ANNOUNCEMENTS_PER_SECOND: u32 = 200;
+const ANNOUNCEMENTS_BURST: u32 = 800;
+/// An announcement with so many more segment ids counts for one more.
+const ANNOUNCEMENT_IDS: usize = 512;
 /// Requests answered per second, and at once.
 const REQUESTS_PER_SECOND: u32 = 200;
 const REQUESTS_BURST: u32 = 400;
@@ -102,7 +105,8 @@ impl Peer {
 
     /// It announced something; false when that was once too often and is not looked at.
     pub(super) fn announced(&mut self, now: Instant, loaded: Vec<u64>, loading: Vec<u64>) -> bool {
-        let is_accepted = self.announcements.take(now);
+        let ids = loaded.len().saturating_add(loading.len());
+        let is_accepted = self.announcements.take(now, 1.0 + (ids / ANNOUNCEMENT_IDS) as f64);
         if is_accepted {
             self.loaded = sorted(loaded, IDS_MAX);
             self.kin.settle(&self.loaded);
@@ -113,12 +117,12 @@ impl Peer {
 
     /// It says something else of what it has; false when it does so too often to be listened to.
     pub(super) fn may_announce(&mut self, now: Instant) -> bool {
-        self.announcements.take(now)
+        self.announcements.take(now, 1.0)
     }
 
     /// It requests something; false when it does so too often to be answered.
     pub(super) fn may_request(&mut self, now: Instant) -> bool {
-        self.requests.take(now)
+        self.requests.take(now, 1.0)
     }
 
     /// One more message was not looked at; whether that is enough.
@@ -320,9 +324,18 @@ mod tests {
     fn a_flood_of_announcements_is_not_looked_at() {
         let now = Instant::now();
         let mut peer = peer(now);
-        let accepted = (0..1000).filter(|_| peer.announced(now, vec![], vec![])).count();
+        let accepted = (0..2000).filter(|_| peer.announced(now, vec![], vec![])).count();
         assert_eq!(accepted, ANNOUNCEMENTS_BURST as usize);
         assert!(!peer.may_announce(now), "other words of what it has count as well");
+    }
+
+    #[test]
+    fn a_long_announcement_counts_for_many() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        let long = || (0..IDS_MAX as u64).collect();
+        let accepted = (0..100).filter(|_| peer.announced(now, long(), vec![])).count();
+        assert_eq!(accepted, ANNOUNCEMENTS_BURST as usize / (1 + IDS_MAX / ANNOUNCEMENT_IDS));
     }
 
     #[test]

@@ -96,14 +96,14 @@ impl Bucket {
         Self { tokens: burst, burst, per_second: f64::from(per_second), filled_at: now }
     }
 
-    /// Takes one token if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    /// Takes so many tokens if there are as many.
+    pub(super) fn take(&mut self, now: Instant, tokens: f64) -> bool {
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = now;
         self.tokens = (self.tokens + passed * self.per_second).min(self.burst);
-        let is_allowed = self.tokens >= 1.0;
+        let is_allowed = self.tokens >= tokens;
         if is_allowed {
-            self.tokens -= 1.0;
+            self.tokens -= tokens;
         }
         is_allowed
     }
@@ -135,9 +135,9 @@ mod tests {
     fn a_bucket_allows_its_burst_and_then_its_rate() {
         let start = Instant::now();
         let mut bucket = Bucket::new(3, 10, start);
-        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
+        assert_eq!((0..5).filter(|_| bucket.take(start, 1.0)).count(), 3);
         let later = start + Duration::from_millis(250);
-        assert_eq!((0..5).filter(|_| bucket.take(later)).count(), 2);
+        assert_eq!((0..5).filter(|_| bucket.take(later, 1.0)).count(), 2);
     }
 
     #[test]

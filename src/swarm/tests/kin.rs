@@ -230,7 +230,7 @@ fn a_flood_of_words_about_chunks_is_a_drop_in_the_end() {
         0 => Message::Holding { segment: 5, total: SIZE, chunks: vec![1] },
         _ => Message::Coming { segments: vec![(6, 1)] },
     };
-    let lines: Vec<_> = (0..300).flat_map(|n| s.hear(1, say(n))).collect();
+    let lines: Vec<_> = (0..1000).flat_map(|n| s.hear(1, say(n))).collect();
     assert_eq!(lines, ["1: drop, talked without end"]);
 }
 

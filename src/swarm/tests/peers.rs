@@ -175,9 +175,20 @@ fn a_peer_that_stalls_three_times_in_a_row_is_dropped() {
 #[test]
 fn a_flood_of_announcements_is_a_drop_in_the_end() {
     let mut s = Script::joined(false, 1);
-    let outputs: Vec<_> = (0..200).flat_map(|_| s.announce(1, &[1], &[])).collect();
+    let outputs: Vec<_> = (0..1000).flat_map(|_| s.announce(1, &[1], &[])).collect();
     assert_eq!(outputs, ["1: drop, talked without end"]);
     assert_eq!(s.announce(1, &[1], &[]), NOTHING);
+}
+
+#[test]
+fn a_peer_that_gets_three_hundred_segments_at_once_may_say_so() {
+    let mut s = Script::joined(false, 1);
+    let all: Vec<_> = (0..300).collect();
+    for n in 0..300 {
+        assert_eq!(s.announce(1, &all[..n], &all[n..n + 1]), NOTHING, "it loads {n}");
+        assert_eq!(s.announce(1, &all[..n + 1], &[]), NOTHING, "it has {n}");
+    }
+    assert!(s.swarm.peers[&PeerKey(1)].holds(SegmentId(299)));
 }
 
 #[test]

@@ -256,7 +256,7 @@ async fn drops_a_peer_that_floods() {
     let mut scene = Scene::set(|resource| resource).await;
     let flood = async |peer: &mut TestPeer, bytes: Bytes| {
         peer.requested().await.expect("a request");
-        for number in 0..500 {
+        for number in 0..1500 {
             peer.announce(&[1, number]).await;
             peer.say(&Message::Request { segment: number, request: number, from: 0 }).await;
             peer.say(&Message::Cancel { segment: number, request: number }).await;
