@@ -46,6 +46,8 @@ impl Swarm {
     }
 
     pub(super) fn fetched(&mut self, segment: SegmentId, len: u64, total: Option<u64>) -> Follows {
+        self.arrived = self.arrived.saturating_add(len);
+        self.downlink.came(self.now, len);
         let Some(transfer) = self.transfers.get_mut(&segment) else { return Follows::Word };
         let is_piece = transfer.piece.is_some();
         let at = match (&mut transfer.piece, &mut transfer.source) {
@@ -57,7 +59,7 @@ impl Swarm {
                 piece.at = at.saturating_add(len);
                 at
             }
-            (None, Source::Origin { from, received, since }) => {
+            (None, Source::Origin { from, received, since, .. }) => {
                 if *received == 0 {
                     self.origin_wait = Some(self.now.saturating_duration_since(*since));
                 }
@@ -67,6 +69,7 @@ impl Swarm {
             }
             (None, Source::Waiting | Source::Verifying) => return Follows::Word,
         };
+        transfer.from_origin = transfer.from_origin.saturating_add(len);
         transfer.got.insert(at..at.saturating_add(len));
         transfer.good.insert(at..at.saturating_add(len));
         let claimed = transfer.total.map(|t| t.bytes);
@@ -85,9 +88,9 @@ impl Swarm {
         let ended = transfer.piece.take_if(|piece| piece.at >= piece.end);
         if let Some(piece) = ended {
             self.piece_failures = 0;
-            if transfer.asked.is_empty() && piece.at - piece.from >= LEARN_FROM {
+            if piece.at - piece.from >= LEARN_FROM {
                 let elapsed = self.now.saturating_duration_since(piece.since);
-                self.downlink.learn_from_origin(piece.at - piece.from, elapsed);
+                self.downlink.learn_from_origin(self.arrived - piece.before, elapsed);
             }
             self.have.changed(self.now);
         }
@@ -104,10 +107,11 @@ impl Swarm {
             if let Some(due) = due.filter(|_| transfer.opened.is_some_and(|o| !o.is_urgent)) {
                 self.caution.learn(due.saturating_duration_since(self.now));
                 self.scarcity.learn(transfer.has_fallen_back);
+                self.learn_lack(&transfer, size);
             }
-            if let Source::Origin { since, received, .. } = transfer.source {
+            if let Source::Origin { since, before, .. } = transfer.source {
                 let elapsed = self.now.saturating_duration_since(since);
-                self.downlink.learn_from_origin(received, elapsed);
+                self.downlink.learn_from_origin(self.arrived - before, elapsed);
             }
             for peer in &transfer.contributors {
                 if let Some(peer) = self.peers.get_mut(peer) {
@@ -120,6 +124,18 @@ impl Swarm {
         self.window.learn_size(segment, size);
         self.have.insert(segment, size);
         self.have.changed(self.now);
+    }
+
+    /// How much of a segment peers did not bring that a player waited for.
+    fn learn_lack(&mut self, transfer: &Transfer, size: u64) {
+        let share = transfer.from_origin.min(size) as f64 / size.max(1) as f64;
+        if transfer.has_fallen_back {
+            self.lack.learn(share);
+        } else if transfer.is_hedged {
+            self.lack.forget();
+        } else if transfer.from_origin == 0 {
+            self.lack.learn(0.0);
+        }
     }
 
     pub(super) fn fetch_failed(&mut self, segment: SegmentId) {

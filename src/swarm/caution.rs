@@ -55,6 +55,45 @@ impl Scarcity {
     }
 }
 
+/// Share that is taken for missing before anything is known.
+const LACK_UNKNOWN: f64 = 0.05;
+/// Least weight of one segment once many are known.
+const LACK_WEIGHT_MIN: f64 = 0.1;
+/// What is left of the share after a segment that peers were not given the time for: so that they
+/// are tried again.
+const LACK_FORGOTTEN: f64 = 0.9;
+
+/// Share of what players waited for that peers did not bring although they had the time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lack {
+    share: f64,
+    known: u32,
+}
+
+impl Lack {
+    /// Nothing is known yet.
+    pub(super) fn new() -> Self {
+        Self { share: LACK_UNKNOWN, known: 0 }
+    }
+
+    /// That share of one more segment came from the origin. The first ones count most.
+    pub(super) fn learn(&mut self, share: f64) {
+        let weight = (1.0 / f64::from(self.known + 2)).max(LACK_WEIGHT_MIN);
+        self.known = self.known.saturating_add(1);
+        self.share += weight * (share - self.share);
+    }
+
+    /// Of one more segment peers cannot have brought much: it was asked of the origin so early.
+    pub(super) fn forget(&mut self) {
+        self.share *= LACK_FORGOTTEN;
+    }
+
+    /// The share.
+    pub(super) fn get(self) -> f64 {
+        self.share
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

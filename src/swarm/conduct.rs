@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::demand::SEEDER_PATIENCE;
 use super::peer::average_rate;
-use super::schedule::{Candidate, Decision, Situation, Step, Want, margin, plan};
+use super::schedule::{Candidate, Decision, SLOW_LINE, Situation, Step, Want, margin, plan};
 use super::state::{Follows, Joined, Swarm};
 use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
 use super::wire::Message;
@@ -131,6 +131,11 @@ impl Swarm {
         self.due(segment).is_some_and(|due| due <= self.now + margin)
     }
 
+    /// Whether the line is so slow that it has nothing to spare while the origin sends a segment.
+    pub(super) fn is_slow(&self, segment: SegmentId) -> bool {
+        self.downlink.time_for(self.window.size_guess(segment)) >= SLOW_LINE
+    }
+
     /// The plan for everything wanted, and the segments that are.
     fn decide(&self) -> (Vec<Decision>, BTreeSet<SegmentId>) {
         let mut demands: Vec<_> =
@@ -176,6 +181,8 @@ impl Swarm {
             downlink: self.downlink,
             is_in_a_hurry: self.is_in_a_hurry(),
             caution: self.caution.get(),
+            lack: self.lack.get(),
+            takes_ranges: self.takes_ranges(),
             takes_pieces: self.takes_pieces(),
             joining_until: match self.joined {
                 Joined::Until(until) => Some(until).filter(|_| self.takes),
@@ -227,11 +234,8 @@ impl Swarm {
     /// Does one step of the plan; whether there was anything to do.
     fn carry_out(&mut self, decision: &Decision) -> bool {
         let segment = decision.segment;
-        if let Some(transfer) = self.transfers.get_mut(&segment)
-            && matches!(decision.step, Step::Fetch | Step::Piece(_))
-        {
-            let has_holders = self.peers.values().any(|peer| peer.has_some(segment));
-            transfer.has_fallen_back |= transfer.is_demanded() && has_holders;
+        if matches!(decision.step, Step::Fetch | Step::Piece(_)) {
+            self.note_fallback(segment);
         }
         match decision.step {
             Step::Wait => return false,
@@ -256,6 +260,7 @@ impl Swarm {
             Step::Rest => self.cancel_asked(segment),
             Step::Fetch => self.fetch(segment),
             Step::Piece(ref piece) => self.fetch_piece(segment, piece),
+            Step::Hedge(ref piece) => self.hedge(segment, piece),
             Step::Fail => {
                 self.outputs.push_back(Output::Fail { segment });
                 self.end(segment);
@@ -338,7 +343,7 @@ impl Swarm {
 
     /// Takes back what that peer is asked for, if anything; its bytes stay.
     pub(super) fn cancel(&mut self, key: PeerKey) {
-        let Some(download) = self.peers.get_mut(&key).and_then(|p| p.end_download(self.now)) else {
+        let Some(download) = self.peers.get_mut(&key).and_then(|p| p.end_download()) else {
             return;
         };
         self.released(download.segment, key);

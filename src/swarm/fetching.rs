@@ -24,7 +24,8 @@ impl Swarm {
         let size = self.window.size(segment);
         let transfer = self.transfers.entry(segment).or_insert_with(|| Transfer::new(size));
         let (from, end) = transfer.missing_span();
-        transfer.source = Source::Origin { since: self.now, from, received: 0 };
+        transfer.source =
+            Source::Origin { since: self.now, from, received: 0, before: self.arrived };
         transfer.is_unasked = !transfer.is_demanded();
         self.outputs.push_back(Output::Fetch { segment, from, end });
         self.have.changed_urgently(self.now);
@@ -41,15 +42,36 @@ impl Swarm {
         keys.into_iter().for_each(|key| self.give_up_peer(segment, key));
         let Some(transfer) = self.transfers.get_mut(&segment) else { return };
         let Range { start: from, end } = *piece;
-        transfer.piece = Some(Piece { since: self.now, from, at: from, end });
+        transfer.piece = Some(Piece { since: self.now, before: self.arrived, from, at: from, end });
         self.outputs.push_back(Output::FetchPiece { segment, from, end });
         self.have.changed_urgently(self.now);
     }
 
-    /// Whether the origin is quick enough to be asked several times for one segment.
-    pub(super) fn takes_pieces(&self) -> bool {
+    /// The origin is about to be asked: is that because peers did not bring it in time?
+    pub(super) fn note_fallback(&mut self, segment: SegmentId) {
+        let has_holders = self.peers.values().any(|peer| peer.has_some(segment));
+        if let Some(transfer) = self.transfers.get_mut(&segment) {
+            transfer.has_fallen_back |= transfer.is_demanded() && has_holders;
+        }
+    }
+
+    /// Asks the origin for some of a segment before it must be.
+    pub(super) fn hedge(&mut self, segment: SegmentId, piece: &Range<u64>) {
+        if let Some(transfer) = self.transfers.get_mut(&segment) {
+            transfer.is_hedged = true;
+        }
+        self.fetch_piece(segment, piece);
+    }
+
+    /// Whether the origin brings some of a segment, and is quick enough to be asked several times
+    /// for one.
+    pub(super) fn takes_ranges(&self) -> bool {
         self.piece_failures < PIECE_FAILURES_MAX
-            && self.scarcity.get() < PIECE_SCARCITY_MAX
             && self.origin_wait.is_none_or(|wait| wait < PIECE_WAIT_MAX)
+    }
+
+    /// Whether late segments are divided between peers and the origin on lines with time to spare.
+    pub(super) fn takes_pieces(&self) -> bool {
+        self.takes_ranges() && self.scarcity.get() < PIECE_SCARCITY_MAX
     }
 }

@@ -166,7 +166,7 @@ impl Swarm {
     ) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let bytes_max = self.config.segment_bytes_max;
-        let bytes = match peer.data_follows(segment, request, size, total, bytes_max) {
+        let bytes = match peer.data_follows(self.now, segment, request, size, total, bytes_max) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return,
             Err(reason) => return self.drop_peer(key, reason),
@@ -194,7 +194,7 @@ impl Swarm {
         let is_current =
             peer.download.is_some_and(|d| d.segment == segment && d.request == request);
         if is_current {
-            peer.end_download(self.now);
+            peer.end_download();
             self.released(segment, key);
             if let Some(transfer) = self.transfers.get_mut(&segment) {
                 transfer.failed.insert(key, Retry::From(self.now + retry_after));
@@ -212,6 +212,8 @@ impl Swarm {
                 return Follows::Plan;
             }
         };
+        self.arrived = self.arrived.saturating_add(len);
+        self.downlink.came(self.now, len);
         let Some(transfer) = self.transfers.get_mut(&download.segment) else {
             return Follows::Plan;
         };
@@ -221,9 +223,6 @@ impl Swarm {
         let is_done = download.remaining() == Some(0);
         if is_done {
             transfer.asked.remove(&key);
-            if let Some(elapsed) = download.flowing_for(self.now) {
-                self.downlink.learn_from_peer(download.received, elapsed);
-            }
         }
         let is_whole = transfer.is_whole();
         if is_whole {

@@ -104,7 +104,7 @@ impl Default for Config {
             prefetch: Duration::from_secs(60),
             prefetch_segments: 15,
             origin_margin: Duration::from_millis(900),
-            origin_margin_factor: 2.0,
+            origin_margin_factor: 1.0,
             urgent_first_byte: Duration::from_millis(700),
             ramp_doubling: Duration::from_secs(1),
             rescue_after: Duration::from_secs(5),

@@ -77,7 +77,7 @@ impl Ask<'_> {
                 (Step::Wait, Some((until, Reason::Progress)))
             }
             None if opened.is_urgent => (Step::Fetch, None),
-            None => (self.fall_back(transfer), None),
+            None => (self.fall_back(due, opened, transfer), None),
         }
     }
 
@@ -180,11 +180,9 @@ impl Ask<'_> {
 
     /// A peer whose part another could bring much sooner.
     pub(super) fn slow_part(&self, transfer: &Transfer) -> Option<PeerKey> {
-        let s = self.situation;
         let slowest = transfer.asked.iter().filter_map(|(key, asked)| {
             let download = self.download(*key)?;
-            let since = download.flowing_for(s.now).filter(|f| *f >= PROVEN_AFTER)?;
-            let rate = download.received as f64 / since.as_secs_f64();
+            let rate = download.rate().filter(|_| download.flowing_for() >= Some(PROVEN_AFTER))?;
             let left = download.remaining()?;
             Some((*key, asked, left, time_for(left, rate)))
         });

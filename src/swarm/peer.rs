@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::DropReason;
 use super::kin::Kin;
-use super::rate::{Bucket, Throughput};
+use super::rate::{Bucket, Throughput, time_for};
 use crate::ids::{PeerId, SegmentId};
 
 /// Most segment ids remembered of one announcement, held and loading together.
@@ -71,8 +71,9 @@ pub(super) struct Download {
     pub(super) received: u64,
     /// When something last arrived, or the request was sent.
     pub(super) moved_at: Instant,
-    /// When the first bytes arrived.
-    pub(super) flowing_since: Option<Instant>,
+    /// When it said that bytes will follow: what its rate is counted from, for the first bytes
+    /// count as well.
+    pub(super) announced_at: Option<Instant>,
 }
 
 /// What peers that sent something send on average, in bytes per second.
@@ -192,7 +193,7 @@ impl Peer {
             size: None,
             received: 0,
             moved_at: now,
-            flowing_since: None,
+            announced_at: None,
         });
         request
     }
@@ -201,6 +202,7 @@ impl Peer {
     /// part. The segment's size by its word; `Ok(None)`: for a request we have given up on.
     pub(super) fn data_follows(
         &mut self,
+        now: Instant,
         segment: SegmentId,
         request: u64,
         size: u64,
@@ -220,6 +222,7 @@ impl Peer {
         let is_sane = download.segment == segment && download.size.is_none() && size > 0;
         let total = total.filter(|_| is_sane).ok_or(DropReason::Protocol)?;
         download.size = Some(size);
+        download.announced_at = Some(now);
         Ok(Some(total))
     }
 
@@ -236,10 +239,9 @@ impl Peer {
         }
         download.received += len;
         download.moved_at = now;
-        download.flowing_since.get_or_insert(now);
         let download = *download;
         if download.received == size {
-            self.end_download(now);
+            self.end_download();
         }
         Ok(Some(download))
     }
@@ -252,9 +254,9 @@ impl Peer {
     }
 
     /// Ends the download, whatever came of it, and learns from it.
-    pub(super) fn end_download(&mut self, now: Instant) -> Option<Download> {
+    pub(super) fn end_download(&mut self) -> Option<Download> {
         let download = self.download.take()?;
-        if let Some(elapsed) = download.flowing_for(now) {
+        if let Some(elapsed) = download.flowing_for() {
             self.throughput.learn(download.received, elapsed);
         }
         Some(download)
@@ -267,14 +269,21 @@ impl Download {
         self.size.map(|size| size - self.received)
     }
 
-    /// How long bytes have been coming.
-    pub(super) fn flowing_for(&self, now: Instant) -> Option<Duration> {
-        self.flowing_since.map(|since| now.saturating_duration_since(since))
+    /// How long bytes have been coming, until the last that came.
+    pub(super) fn flowing_for(&self) -> Option<Duration> {
+        let since = self.announced_at.filter(|_| self.received > 0)?;
+        Some(self.moved_at.saturating_duration_since(since))
+    }
+
+    /// What comes of it in a second, in bytes.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let elapsed = self.flowing_for()?.as_secs_f64();
+        Some(self.received as f64 / elapsed.max(1e-3))
     }
 
     /// From when on its rate says something; `None` before anything came.
     pub(super) fn judged_from(&self) -> Option<Instant> {
-        self.flowing_since.map(|since| since + JUDGED_AFTER)
+        self.announced_at.filter(|_| self.received > 0).map(|since| since + JUDGED_AFTER)
     }
 }
 
@@ -287,18 +296,10 @@ fn sorted(mut ids: Vec<u64>, max: usize) -> Vec<u64> {
 }
 
 /// From when on a transfer would be late if nothing more came; `None`: it is late now. A transfer
-/// whose peer has not said how much will come is late.
+/// whose peer has not sent anything yet is late.
 pub(super) fn late_from(now: Instant, finish_by: Instant, download: &Download) -> Option<Instant> {
-    let (flowing_since, remaining) = (download.flowing_since?, download.remaining()?);
-    let elapsed = now.saturating_duration_since(flowing_since).as_secs_f64();
-    let still_to_flow = remaining as f64 / download.received.max(1) as f64;
-    let left = finish_by.checked_duration_since(now)?.as_secs_f64();
-    if elapsed * still_to_flow > left {
-        return None;
-    }
-    // The finish projected at t is t + (t - flowing_since) * still_to_flow.
-    let whole = finish_by.saturating_duration_since(flowing_since).as_secs_f64();
-    Some(flowing_since + Duration::from_secs_f64(whole / (1.0 + still_to_flow)))
+    let left = time_for(download.remaining()?, download.rate()?);
+    finish_by.checked_sub(left).filter(|late_from| now <= *late_from)
 }
 
 #[cfg(test)]
@@ -344,7 +345,7 @@ mod tests {
         for (segment, size) in [(8, 10), (7, 0), (7, u64::MAX), (7, 1001)] {
             let mut peer = peer(now);
             let request = peer.ask(now, SEGMENT, 100, None);
-            let verdict = peer.data_follows(SegmentId(segment), request, size, None, 1000);
+            let verdict = peer.data_follows(now, SegmentId(segment), request, size, None, 1000);
             assert!(verdict.is_err(), "{segment} {size}");
         }
     }
@@ -355,7 +356,7 @@ mod tests {
         let mut peer = peer(now);
         let request = peer.ask(now, SEGMENT, 0, None);
         assert!(matches!(peer.received(now, 5), Ok(None)));
-        assert_eq!(peer.data_follows(SEGMENT, request, 10, None, 1000), Ok(Some(10)));
+        assert_eq!(peer.data_follows(now, SEGMENT, request, 10, None, 1000), Ok(Some(10)));
         assert!(matches!(peer.received(now, 5), Ok(Some(_))));
         assert_eq!(peer.completed(request), Err(DropReason::Protocol));
         assert!(matches!(peer.received(now, 6), Err(DropReason::Overflow)));

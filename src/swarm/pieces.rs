@@ -4,10 +4,10 @@
 //! Whether it is asked at all is decided in `schedule` and `parts`. Without state, as those.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::schedule::{Ask, Step};
-use super::transfer::Transfer;
+use super::transfer::{Opened, Transfer};
 use super::turn::mix;
 use super::wire::CHUNK_BYTES;
 
@@ -42,8 +42,42 @@ impl Ask<'_> {
     /// It is time to ask the origin: for some of what is missing, as long as peers may bring some
     /// of the rest meanwhile. There is time to ask for that, too: the margin is for twice the time
     /// that all of it takes.
-    pub(super) fn fall_back(&self, transfer: &Transfer) -> Step {
-        self.first_part(transfer).map_or(Step::Fetch, Step::Piece)
+    pub(super) fn fall_back(&self, due: Instant, opened: Opened, transfer: &Transfer) -> Step {
+        let is_early = self.situation.now < self.latest_fallback_at(due, opened);
+        if let Some(hedge) = self.hedge(transfer).filter(|_| is_early) {
+            return Step::Hedge(hedge);
+        }
+        let piece = self.first_part(transfer).or_else(|| self.gap(transfer));
+        piece.map_or(Step::Fetch, Step::Piece)
+    }
+
+    /// The largest gap, where asking for everything from the first to the last would bring much
+    /// that is here.
+    fn gap(&self, transfer: &Transfer) -> Option<Range<u64>> {
+        let total = transfer.total?.bytes;
+        let is_possible = self.situation.takes_ranges && !transfer.is_indivisible;
+        let gaps = transfer.got.gaps(total);
+        let span = gaps.last()?.end - gaps.first()?.start;
+        let missing: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
+        let is_worth_it =
+            is_possible && span - missing > span / 8 && span - missing > PIECE_BYTES_MIN;
+        gaps.into_iter().filter(|_| is_worth_it).max_by_key(|gap| gap.end - gap.start)
+    }
+
+    /// As much as peers are likely not to bring, somewhere in what nobody is asked for.
+    fn hedge(&self, transfer: &Transfer) -> Option<Range<u64>> {
+        let s = self.situation;
+        let is_possible = s.takes_ranges && !transfer.is_indivisible && !transfer.is_origin_only;
+        let total = transfer.total.filter(|_| is_possible)?.bytes;
+        let missing = total.saturating_sub(transfer.got.len());
+        let len = (missing as f64 * (s.lack * 2.0).max(0.3)) as u64 / CHUNK_BYTES * CHUNK_BYTES;
+        let len = len.max(PIECE_BYTES_MIN);
+        if missing < len + PIECE_BYTES_MIN {
+            return None;
+        }
+        let gap = transfer.unasked().into_iter().max_by_key(|g| (g.end - g.start, g.start))?;
+        Some(gap.end.saturating_sub(len).max(gap.start)..gap.end)
+            .filter(|hedge| hedge.end - hedge.start >= PIECE_BYTES_MIN)
     }
 
     fn may_be_divided(&self) -> bool {

@@ -14,29 +14,43 @@ const DOWNLINK_GUESS: f64 = 2e6;
 /// No rate is taken to be lower, in bytes per second: keeps divisions sane.
 const RATE_MIN: f64 = 1e3;
 
-/// The own downlink, as transfers have shown it.
+/// What came within so long is compared with what is known of the downlink.
+const METERED: Duration = Duration::from_secs(2);
+
+/// The own downlink, as what came has shown it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Downlink {
     bytes_per_second: f64,
+    /// Since when, and how much, has come from anybody.
+    metered: Option<(Instant, u64)>,
 }
 
 impl Downlink {
     /// Nothing measured yet.
     pub(super) fn new() -> Self {
-        Self { bytes_per_second: DOWNLINK_GUESS }
+        Self { bytes_per_second: DOWNLINK_GUESS, metered: None }
     }
 
-    /// An origin fetch brought `bytes` in `elapsed`: the best measure there is of the next one.
+    /// While the origin was asked for something `bytes` came in `elapsed`, from anybody: the best
+    /// measure there is of the next time.
     pub(super) fn learn_from_origin(&mut self, bytes: u64, elapsed: Duration) {
         if let Some(sample) = sample(bytes, elapsed) {
             self.bytes_per_second += SAMPLE_WEIGHT * (sample - self.bytes_per_second);
         }
     }
 
-    /// A peer brought `bytes` in `elapsed`: its uplink may have been the bottleneck, so this only
-    /// ever raises the estimate.
-    pub(super) fn learn_from_peer(&mut self, bytes: u64, elapsed: Duration) {
-        if let Some(sample) = sample(bytes, elapsed).filter(|s| *s > self.bytes_per_second) {
+    /// Bytes came, from anybody: as others' uplinks may have been the bottleneck, this only ever
+    /// raises the estimate.
+    pub(super) fn came(&mut self, now: Instant, bytes: u64) {
+        let (since, before) = self.metered.unwrap_or((now, 0));
+        let elapsed = now.saturating_duration_since(since);
+        let came = before.saturating_add(bytes);
+        if elapsed < METERED {
+            self.metered = Some((since, came));
+            return;
+        }
+        self.metered = Some((now, 0));
+        if let Some(sample) = sample(came, elapsed).filter(|s| *s > self.bytes_per_second) {
             self.bytes_per_second += SAMPLE_WEIGHT * (sample - self.bytes_per_second);
         }
     }
@@ -116,7 +130,8 @@ mod tests {
     #[test]
     fn a_slow_peer_says_nothing_about_the_downlink() {
         let mut downlink = Downlink::new();
-        downlink.learn_from_peer(100_000, Duration::from_secs(10));
+        let start = Instant::now();
+        (0..=10).for_each(|s| downlink.came(start + Duration::from_secs(s), 10_000));
         assert_eq!(downlink.time_for(2_000_000), Duration::from_secs(1));
         downlink.learn_from_origin(100_000, Duration::from_secs(10));
         assert!(downlink.time_for(2_000_000) > Duration::from_secs(1));

@@ -18,6 +18,13 @@ use crate::ids::{PeerId, PeerKey, SegmentId};
 pub(super) const SLACK: Duration = Duration::from_millis(200);
 /// A demand that is due at once may take this long from a peer at least.
 const URGENT_FINISH_MIN: Duration = Duration::from_secs(1);
+/// A line is slow that a segment takes so long on.
+pub(super) const SLOW_LINE: Duration = Duration::from_millis(750);
+/// So much of what players wait for peers may fail to bring without any consequence.
+const LACK_USUAL: f64 = 0.1;
+const HEDGE_TIME: Duration = Duration::from_millis(0);
+/// What is more counts so many times.
+const LACK_FACTOR: f64 = 4.0;
 /// A transfer found on time is looked at again no sooner than this.
 pub(super) const RECHECK_MIN: Duration = Duration::from_millis(10);
 
@@ -35,7 +42,11 @@ pub(super) struct Situation<'a> {
     pub(super) is_in_a_hurry: bool,
     /// How much earlier the origin is asked, after segments that were nearly late.
     pub(super) caution: Duration,
+    /// Share of what players waited for that peers did not bring.
+    pub(super) lack: f64,
     /// Whether the origin can be asked for some of a segment.
+    pub(super) takes_ranges: bool,
+    /// Whether late segments are divided where there is time to spare.
     pub(super) takes_pieces: bool,
     /// Until when demands wait for the swarm just joined.
     pub(super) joining_until: Option<Instant>,
@@ -87,6 +98,8 @@ pub(super) enum Step {
     Fetch,
     /// Ask the origin for those bytes, and leave the rest to peers.
     Piece(Range<u64>),
+    /// Ask the origin for those bytes before it must be: peers may not bring as much.
+    Hedge(Range<u64>),
     /// Nobody can bring it.
     Fail,
 }
@@ -116,6 +129,7 @@ pub(super) fn plan(situation: &Situation, wants: &[Want]) -> Vec<Decision> {
             | Step::Rest
             | Step::Fetch
             | Step::Piece(_)
+            | Step::Hedge(_)
             | Step::Fail => {}
         }
         Decision { segment: want.segment, step, until }
@@ -212,7 +226,7 @@ impl Ask<'_> {
             return (step.unwrap_or(Step::Fetch), None);
         }
         if now >= fallback_at {
-            return (self.fall_back(transfer), None);
+            return (self.fall_back(due, opened, transfer), None);
         }
         if let Some(step) = self.whom_to_ask(true, None) {
             return (step, None);
@@ -283,14 +297,38 @@ impl Ask<'_> {
         (Step::Fetch, None)
     }
 
-    /// When the origin is asked for what is missing. What experience adds to the margin is kept
-    /// only as long as half the time there was goes to peers.
+    /// When the origin is asked for what is missing, or on slow lines for some of it.
     pub(super) fn fallback_at(&self, due: Instant, opened: Opened) -> Instant {
+        let latest = self.latest_fallback_at(due, opened);
+        let there_is = due.saturating_duration_since(opened.at);
+        if self.want.transfer.is_some_and(|t| t.is_hedged) {
+            return latest.min(earlier_by(due, self.reserve(there_is) / 2));
+        }
+        // Peers tell first how much there is.
+        let earliest = opened.at + self.situation.config.urgent_first_byte;
+        latest.min(earlier_by(due, self.reserve(there_is)).max(earliest))
+    }
+
+    /// When the origin is asked for everything that is missing. What experience adds to the margin
+    /// is kept only as long as half the time there was goes to peers.
+    pub(super) fn latest_fallback_at(&self, due: Instant, opened: Opened) -> Instant {
         let s = self.situation;
         let needed = margin(s.config, s.downlink, self.missing());
         let half = due.saturating_duration_since(opened.at) / 2;
         let at = earlier_by(due, needed.max(half.min(needed + s.caution)));
         opened.fill_by.map_or(at, |fill_by| at.min(fill_by))
+    }
+
+    /// What of the time there is a slow line keeps for itself, by how much peers failed to bring:
+    /// alone its player would have used all of it, and such a line may fail for a while.
+    fn reserve(&self, there_is: Duration) -> Duration {
+        let s = self.situation;
+        if s.downlink.time_for(self.want.size_guess) < SLOW_LINE {
+            return Duration::ZERO;
+        }
+        let by_lack = there_is.mul_f64(((s.lack - LACK_USUAL) * LACK_FACTOR).clamp(0.0, 1.0));
+        let needed = margin(s.config, s.downlink, self.missing());
+        by_lack.max((needed + HEDGE_TIME).max(there_is / 2))
     }
 
     /// When peers must be done: in time, and so that it grows where the player has little.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::caution::{Caution, Scarcity};
+use super::caution::{Caution, Lack, Scarcity};
 use super::demand::Players;
 use super::have::Have;
 use super::peer::Peer;
@@ -43,8 +43,11 @@ pub struct Swarm {
     pub(super) uploads: Uploads,
     pub(super) have: Have,
     pub(super) downlink: Downlink,
+    /// Bytes that came, from anybody.
+    pub(super) arrived: u64,
     pub(super) caution: Caution,
     pub(super) scarcity: Scarcity,
+    pub(super) lack: Lack,
     /// Pieces that the origin was asked for in vain, since one that came.
     pub(super) piece_failures: u32,
     /// How long the origin took to answer the last request.
@@ -98,8 +101,10 @@ impl Swarm {
             peers: BTreeMap::new(),
             have: Have::default(),
             downlink: Downlink::new(),
+            arrived: 0,
             caution: Caution::default(),
             scarcity: Scarcity::default(),
+            lack: Lack::new(),
             told: Told::default(),
             piece_failures: 0,
             origin_wait: None,
@@ -224,7 +229,7 @@ impl Swarm {
     pub fn is_in_a_hurry(&self) -> bool {
         let is_fetched = |t: &Transfer| t.is_demanded() && !t.is_for_seeding() && t.is_fetching();
         let fetched = self.transfers.iter().filter(|(_, transfer)| is_fetched(transfer));
-        fetched.into_iter().any(|(segment, _)| self.is_due_soon(*segment))
+        fetched.into_iter().any(|(segment, _)| self.is_slow(*segment) || self.is_due_soon(*segment))
     }
 
     /// Members as far as known: the tracker may lag behind the connections.

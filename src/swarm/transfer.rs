@@ -18,6 +18,10 @@ pub(super) struct Transfer {
     pub(super) piece: Option<Piece>,
     /// The origin was asked because peers would have been late.
     pub(super) has_fallen_back: bool,
+    /// Bytes that the origin sent of it.
+    pub(super) from_origin: u64,
+    /// The origin was asked for some of it before it had to be.
+    pub(super) is_hedged: bool,
     /// The origin did not bring a piece: it is asked for everything or nothing.
     pub(super) is_indivisible: bool,
     /// Bytes that are here.
@@ -69,6 +73,8 @@ pub(super) enum Source {
         from: u64,
         /// Bytes it has sent.
         received: u64,
+        /// Bytes that had come over the line by then, from anybody.
+        before: u64,
     },
     /// All bytes are here and are being checked.
     Verifying,
@@ -79,6 +85,8 @@ pub(super) enum Source {
 pub(super) struct Piece {
     /// When it was asked.
     pub(super) since: Instant,
+    /// Bytes that had come over the line by then, from anybody.
+    pub(super) before: u64,
     /// First byte.
     pub(super) from: u64,
     /// First byte that has not come yet.

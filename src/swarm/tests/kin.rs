@@ -142,6 +142,8 @@ fn a_slow_part_moves_to_a_quicker_holder() {
     s.connect_kin(2);
     s.quick(2, 50);
     let mut open = parts(&s.announce(2, &[5], &[]));
+    s.until(390);
+    s.receive(1, 100);
     s.until(400);
     let mut from = BTreeSet::new();
     while let Some(part) = open.pop() {
