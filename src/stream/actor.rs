@@ -58,6 +58,8 @@ pub struct Actor {
     pub(super) peers: BTreeMap<PeerKey, PeerLink>,
     pub(super) next_peer: u32,
     pub(super) roster: Arc<Roster>,
+    /// When room was last made for new company.
+    pub(super) room_made_at: Instant,
     pub(super) reports: Reports,
     pub(super) players: BTreeMap<PlayerId, Instant>,
     /// Until when the players' last known buffers last.
@@ -147,6 +149,7 @@ impl Actor {
             },
             hurry,
             evictions: parts.cache.evictions(profile.id),
+            room_made_at: now,
             playing_until: now,
             manners: Manners::default(),
             shapes: Shapes::expect(&timeline.segments),
@@ -334,6 +337,7 @@ impl Actor {
 
     /// Carries out everything the core has decided.
     pub(super) fn drain(&mut self) {
+        self.keep_company();
         while let Some(output) = self.swarm.poll() {
             match output {
                 Output::Fetch { segment, .. } => self.fetch(segment),

@@ -8,18 +8,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::actor::Actor;
 use super::link::{LinkEvent, PeerLink};
 use super::reports::{Reports, Source};
 use super::roster::Admission;
-use super::signalling::{self, Opened, Report};
+use super::signalling::{self, OFFERS_PER_ANNOUNCE, Opened, Report};
 use crate::ids::{PeerKey, SegmentId};
 use crate::playlist::membership::Membership;
 use crate::rtc::Connector;
 use crate::swarm::wire::Message;
 use crate::swarm::{DropReason, Input};
 use crate::tracker::session::TrackerSession;
+
+/// How often room is made for new company.
+const ROOM_MADE_EVERY: Duration = Duration::from_secs(30);
 
 impl Actor {
     pub(super) fn meet_peers(
@@ -99,6 +103,17 @@ impl Actor {
         }
     }
 
+    /// Says whether more company is looked for, and makes room for it.
+    pub(super) fn keep_company(&mut self) {
+        let lacks = self.swarm.lacks_company();
+        self.roster.seek(lacks);
+        let (now, room) = (Instant::now(), self.roster.room());
+        if lacks && room < OFFERS_PER_ANNOUNCE && self.room_made_at + ROOM_MADE_EVERY <= now {
+            self.room_made_at = now;
+            self.feed(Input::Crowded(OFFERS_PER_ANNOUNCE - room));
+        }
+    }
+
     fn forget(&mut self, peer: PeerKey) {
         self.verifier.trust.forget(peer);
         self.passing.forget(peer);
@@ -117,7 +132,7 @@ impl Actor {
             DropReason::Protocol | DropReason::Overflow | DropReason::Flood => {
                 self.parts.bans.ban_id(link.id);
             }
-            DropReason::Strikes | DropReason::Crowded => {}
+            DropReason::Strikes | DropReason::Crowded | DropReason::Far => {}
         }
         link.close();
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bans::Bans;
@@ -30,6 +31,8 @@ pub struct Roster {
     peers_max: usize,
     /// Who lied, here or in another stream.
     bans: Arc<Bans>,
+    /// Whether company is looked for.
+    is_seeking: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ pub enum Admission {
 impl Roster {
     /// An empty roster for at most `peers_max` members.
     pub fn new(peers_max: usize, bans: Arc<Bans>) -> Self {
-        Self { inner: Mutex::default(), peers_max, bans }
+        Self { inner: Mutex::default(), peers_max, bans, is_seeking: AtomicBool::new(false) }
     }
 
     /// Decides about a connection that has opened. When two members met twice both keep the
@@ -97,6 +100,15 @@ impl Roster {
     /// Whether there is nothing to gain from meeting it: it is connected, or banned.
     pub(super) fn has(&self, peer: PeerId) -> bool {
         self.bans.has_id(peer) || self.lock().peers.contains_key(&peer)
+    }
+
+    /// Whether more company is looked for than trackers bring by themselves.
+    pub(super) fn seek(&self, is_seeking: bool) {
+        self.is_seeking.store(is_seeking, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_seeking(&self) -> bool {
+        self.is_seeking.load(Ordering::Relaxed)
     }
 
     /// Connections that may still be added.

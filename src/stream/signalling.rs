@@ -22,7 +22,7 @@ use crate::tracker::message::{Offer, OfferId};
 use crate::tracker::session::{Membership, TrackerEvent};
 
 /// Offers in one announce: what p2p-media-loader sends, and every tracker passes on.
-const OFFERS_PER_ANNOUNCE: usize = 5;
+pub(super) const OFFERS_PER_ANNOUNCE: usize = 5;
 /// An offer that nobody answered is withdrawn after this long.
 const OFFER_LIFETIME: Duration = Duration::from_secs(50);
 
@@ -93,8 +93,10 @@ pub async fn run(mut membership: Membership, context: Context) {
             event = membership.recv() => {
                 let report = match event {
                     None => return,
-                    Some(TrackerEvent::OffersWanted) => {
-                        context.tasks.spawn(make_offers(context.clone(), made.clone()));
+                    Some(TrackerEvent::OffersWanted { if_lacking }) => {
+                        if !if_lacking || context.roster.is_seeking() {
+                            context.tasks.spawn(make_offers(context.clone(), made.clone()));
+                        }
                         continue;
                     }
                     Some(TrackerEvent::Offer { peer, offer_id, sdp }) => {

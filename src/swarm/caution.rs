@@ -110,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn lack_is_learned_from_the_first_segments_and_forgotten_when_nobody_is_given_the_time() {
+        let mut lack = Lack::new();
+        lack.learn(1.0);
+        assert!(lack.get() > 0.5);
+        (0..100).for_each(|_| lack.learn(0.4));
+        assert!((lack.get() - 0.4).abs() < 0.01);
+        (0..30).for_each(|_| lack.forget());
+        assert!(lack.get() < 0.05);
+    }
+
+    #[test]
     fn scarcity_is_felt_after_a_few_segments_and_forgotten_after_a_few_more() {
         let mut scarcity = Scarcity::default();
         (0..3).for_each(|_| scarcity.learn(true));

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::demand::SEEDER_PATIENCE;
+use super::patience::margin;
 use super::peer::average_rate;
-use super::schedule::{Candidate, Decision, SLOW_LINE, Situation, Step, Want, margin, plan};
+use super::schedule::{Candidate, Decision, Situation, Step, Want, plan};
 use super::state::{Follows, Joined, Swarm};
-use super::transfer::{Asked, Opened, Reader, Retry, Source, Transfer};
+use super::transfer::{Asked, Opened, Retry, Source, Transfer};
 use super::wire::Message;
 use super::{Output, Reason};
-use crate::ids::{PeerKey, PlayerId, SegmentId};
+use crate::ids::{PeerKey, SegmentId};
 
 /// A peer that sends nothing for this long has failed at the segment.
 const PEER_STALL: Duration = Duration::from_secs(2);
@@ -29,8 +29,6 @@ const WEIGHT_MIN: f64 = 1.0 / 16.0;
 const WEIGHT_UNKNOWN: f64 = 0.5;
 /// What others say is gathered for so long before it is acted on.
 const GATHER_WORDS: Duration = Duration::from_millis(50);
-/// Whose player has less of a recording has little: a line may fail for that long.
-const THIN_BUFFER: Duration = Duration::from_secs(12);
 /// A plan whose steps free a peer is made anew, so often at most.
 const ROUNDS_MAX: usize = 4;
 
@@ -104,38 +102,6 @@ impl Swarm {
         }
     }
 
-    /// Until when peers may bring a segment of a recording to a player that has little: only what
-    /// comes quicker than it is played fills the buffer that bad moments of the line are ridden
-    /// out with, and alone the player would have filled it.
-    fn fill_by(&self, segment: SegmentId) -> Option<Instant> {
-        let players = self.transfers.get(&segment)?.readers.keys();
-        let due = players.map(|player| self.players.due(self.now, *player, segment)).min()?;
-        let is_thin = !self.window.is_live() && due < self.now + THIN_BUFFER;
-        is_thin.then(|| self.now + self.window.duration(segment) / 2)
-    }
-
-    /// When the first of the players that wait for a segment needs it.
-    pub(super) fn due(&self, segment: SegmentId) -> Option<Instant> {
-        let readers = &self.transfers.get(&segment)?.readers;
-        let due = |(player, reader): (&PlayerId, &Reader)| {
-            let is_patient = *player == PlayerId::SEEDER && !self.window.is_live();
-            let hold_max = if is_patient { SEEDER_PATIENCE } else { self.config.hold_max };
-            self.players.due(self.now, *player, segment).min(reader.since + hold_max)
-        };
-        readers.iter().map(due).min()
-    }
-
-    /// Whether there is no more time for a segment than fetching it may take.
-    pub(super) fn is_due_soon(&self, segment: SegmentId) -> bool {
-        let margin = margin(&self.config, self.downlink, self.window.size_guess(segment));
-        self.due(segment).is_some_and(|due| due <= self.now + margin)
-    }
-
-    /// Whether the line is so slow that it has nothing to spare while the origin sends a segment.
-    pub(super) fn is_slow(&self, segment: SegmentId) -> bool {
-        self.downlink.time_for(self.window.size_guess(segment)) >= SLOW_LINE
-    }
-
     /// The plan for everything wanted, and the segments that are.
     fn decide(&self) -> (Vec<Decision>, BTreeSet<SegmentId>) {
         let mut demands: Vec<_> =
@@ -191,6 +157,7 @@ impl Swarm {
             weight: self.weight(),
             average: average_rate(self.peers.values()),
             is_meeting: self.now < self.meeting_until,
+            is_gathering: self.now < self.gathering_until,
             peers: self
                 .peers
                 .iter()

@@ -19,6 +19,9 @@
 //! - `schedule`: a player's demand goes to peers while there is time, and to the origin a margin
 //!   before it is due, for what is missing then. Ahead of players only peers are asked, unless it
 //!   is this member's turn.
+//! - `patience`: how long peers are waited for. A slow line asks the origin for some of a segment
+//!   long before it must, the more the less peers brought of others.
+//! - `reach`: of a recording only those are company who are near.
 //! - `turn`: of a live segment that nobody is heard to have, a few members have a seat, chosen by
 //!   hashes and the more likely the better their uplink; the others' turns follow on a ramp, those
 //!   of twice as many each `ramp_doubling`. What is heard of is counted on: whoever's turn it is
@@ -37,15 +40,19 @@ mod arrive;
 mod caution;
 mod conduct;
 mod demand;
+mod due;
 mod fetching;
 mod have;
 mod hear;
 mod kin;
 mod parts;
+mod patience;
 mod peer;
 mod pieces;
 mod ranges;
 mod rate;
+mod reach;
+mod reason;
 mod relay;
 mod schedule;
 mod serve;
@@ -60,6 +67,7 @@ pub mod wire;
 use std::time::Duration;
 
 use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
+pub use reason::{DropReason, Reason};
 pub use state::Swarm;
 pub use status::{PeerStatus, Status};
 use wire::Message;
@@ -241,6 +249,8 @@ pub enum Input {
     },
     /// Whether peers are to be asked for anything; they are unless said otherwise.
     Taking(bool),
+    /// New peers cannot be met for want of room: part from at most so many who are of no use.
+    Crowded(usize),
     /// The cache let go of a held segment.
     Evicted {
         /// The segment.
@@ -339,29 +349,6 @@ pub enum Output {
     },
 }
 
-/// Why a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum DropReason {
-    /// It broke the protocol: wrong ids, an inconsistent size, a short transfer.
-    #[error("broke the protocol")]
-    Protocol,
-    /// It sent more than it had announced.
-    #[error("sent more bytes than announced")]
-    Overflow,
-    /// It said more than anybody listens to.
-    #[error("talked without end")]
-    Flood,
-    /// It earned too many strikes: stalled transfers, segments that it did not have.
-    #[error("failed too often")]
-    Strikes,
-    /// What it sent did not verify.
-    #[error("sent bytes that did not verify")]
-    Polluted,
-    /// There are as many peers as allowed already.
-    #[error("one peer too many")]
-    Crowded,
-}
-
 /// Where the next payload bytes of a peer belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
@@ -373,23 +360,6 @@ pub struct Expected {
     pub remaining: u64,
     /// Bytes of the whole segment, as far as is known.
     pub total: Option<u64>,
-}
-
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// The swarm just joined had its time to answer.
-    JoinWait,
-    /// The origin must be asked, or the request to it be given up on.
-    Due,
-    /// The ramp gives this member its turn to fetch.
-    Ramp,
-    /// A peer transfer must show that it moves.
-    Progress,
-    /// Changes to what is held are due to be announced.
-    Announce,
-    /// A player that has gone needs nothing ahead of it any more.
-    Prefetch,
 }
 
 #[cfg(test)]

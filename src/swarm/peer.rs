@@ -33,6 +33,8 @@ const JUDGED_AFTER: Duration = Duration::from_millis(300);
 pub(super) struct Peer {
     /// Who it is.
     pub(super) id: PeerId,
+    /// Since when it is connected.
+    pub(super) connected_at: Instant,
     /// Whether it is on the local network.
     pub(super) is_near: bool,
     /// Strikes since its last success.
@@ -89,6 +91,7 @@ impl Peer {
     pub(super) fn new(id: PeerId, now: Instant) -> Self {
         Self {
             id,
+            connected_at: now,
             is_near: false,
             strikes: 0,
             excess: 0,
@@ -150,6 +153,11 @@ impl Peer {
     /// Whether it says it is fetching the segment from the origin.
     pub(super) fn is_loading(&self, segment: SegmentId) -> bool {
         self.loading.binary_search(&segment.0).is_ok()
+    }
+
+    /// The last of the segments it says it holds.
+    pub(super) fn newest(&self) -> Option<SegmentId> {
+        self.loaded.last().map(|id| SegmentId(*id))
     }
 
     /// Whether it can send some of the segment.

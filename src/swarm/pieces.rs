@@ -17,6 +17,10 @@ const PIECE_BYTES_MIN: u64 = 4 * CHUNK_BYTES;
 const RESCUED_BYTES_MAX: u64 = 8 * CHUNK_BYTES;
 /// A player's origin request is for this part of what is missing.
 const FALLBACK_PART: u64 = 3;
+/// Before it must the origin is asked for so many times what peers were found to lack, and for this
+/// share of what is missing at least.
+const HEDGE_FACTOR: f64 = 2.0;
+const HEDGE_SHARE_MIN: f64 = 0.3;
 /// In larger swarms the origin's part is small, whatever players that are late ask of it.
 const DIVIDED_MEMBERS_MAX: u32 = 300;
 /// What takes longer from the origin is not divided: a line that slow may fail for a moment, and
@@ -70,7 +74,9 @@ impl Ask<'_> {
         let is_possible = s.takes_ranges && !transfer.is_indivisible && !transfer.is_origin_only;
         let total = transfer.total.filter(|_| is_possible)?.bytes;
         let missing = total.saturating_sub(transfer.got.len());
-        let len = (missing as f64 * (s.lack * 2.0).max(0.3)) as u64 / CHUNK_BYTES * CHUNK_BYTES;
+        let len = (missing as f64 * (s.lack * HEDGE_FACTOR).max(HEDGE_SHARE_MIN)) as u64
+            / CHUNK_BYTES
+            * CHUNK_BYTES;
         let len = len.max(PIECE_BYTES_MIN);
         if missing < len + PIECE_BYTES_MIN {
             return None;

@@ -138,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_many_together_raises_the_downlink() {
+        let (mut downlink, start) = (Downlink::new(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        (0..200).for_each(|n| downlink.came(at(n * 100), 1_000_000));
+        assert!(downlink.time_for(10_000_000) < Duration::from_millis(1200));
+        downlink.came(at(60_000), 1);
+        assert!(downlink.time_for(10_000_000) < Duration::from_millis(1200), "it only raises");
+    }
+
+    #[test]
     fn a_handful_of_bytes_is_no_measurement() {
         let mut throughput = Throughput::default();
         throughput.learn(100, Duration::from_millis(1));

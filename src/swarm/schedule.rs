@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::patience::earlier_by;
 use super::peer::{Download, Peer, late_from};
 use super::rate::{Downlink, time_for};
 use super::transfer::{Opened, Retry, Source, Transfer};
@@ -14,17 +15,6 @@ use super::turn::mix;
 use super::{Config, Reason};
 use crate::ids::{PeerId, PeerKey, SegmentId};
 
-/// A peer transfer must end this long before due to count as on time.
-pub(super) const SLACK: Duration = Duration::from_millis(200);
-/// A demand that is due at once may take this long from a peer at least.
-const URGENT_FINISH_MIN: Duration = Duration::from_secs(1);
-/// A line is slow that a segment takes so long on.
-pub(super) const SLOW_LINE: Duration = Duration::from_millis(750);
-/// So much of what players wait for peers may fail to bring without any consequence.
-const LACK_USUAL: f64 = 0.1;
-const HEDGE_TIME: Duration = Duration::from_millis(0);
-/// What is more counts so many times.
-const LACK_FACTOR: f64 = 4.0;
 /// A transfer found on time is looked at again no sooner than this.
 pub(super) const RECHECK_MIN: Duration = Duration::from_millis(10);
 
@@ -56,6 +46,8 @@ pub(super) struct Situation<'a> {
     pub(super) average: f64,
     /// Whether peers are still likely to turn up where there are none.
     pub(super) is_meeting: bool,
+    /// Whether company near this place in a recording is still being found.
+    pub(super) is_gathering: bool,
     /// The connected peers, in order of their keys.
     pub(super) peers: Vec<Candidate<'a>>,
 }
@@ -135,11 +127,6 @@ pub(super) fn plan(situation: &Situation, wants: &[Want]) -> Vec<Decision> {
         Decision { segment: want.segment, step, until }
     };
     wants.iter().map(decide).collect()
-}
-
-/// How long before due the origin must be asked for `missing` bytes.
-pub(super) fn margin(config: &Config, downlink: Downlink, missing: u64) -> Duration {
-    config.origin_margin + downlink.time_for(missing).mul_f64(config.origin_margin_factor)
 }
 
 /// What to do, and when to look again.
@@ -241,7 +228,7 @@ impl Ask<'_> {
                 transfer.is_for_seeding().then(|| opened.at + s.config.hold_max)
             }
             (false, None) if transfer.is_for_seeding() => Some(now),
-            (false, None) => Some(earlier_by(fallback_at, s.config.origin_lead)),
+            (false, None) => Some(earlier_by(fallback_at, self.lead())),
             (false, Some(_)) => None,
         };
         if turn_at.is_some_and(|at| at <= now) {
@@ -295,56 +282,6 @@ impl Ask<'_> {
             return (Step::Wait, Some((fallback_at, Reason::Due)));
         }
         (Step::Fetch, None)
-    }
-
-    /// When the origin is asked for what is missing, or on slow lines for some of it.
-    pub(super) fn fallback_at(&self, due: Instant, opened: Opened) -> Instant {
-        let latest = self.latest_fallback_at(due, opened);
-        let there_is = due.saturating_duration_since(opened.at);
-        if self.want.transfer.is_some_and(|t| t.is_hedged) {
-            return latest.min(earlier_by(due, self.reserve(there_is) / 2));
-        }
-        // Peers tell first how much there is.
-        let earliest = opened.at + self.situation.config.urgent_first_byte;
-        latest.min(earlier_by(due, self.reserve(there_is)).max(earliest))
-    }
-
-    /// When the origin is asked for everything that is missing. What experience adds to the margin
-    /// is kept only as long as half the time there was goes to peers.
-    pub(super) fn latest_fallback_at(&self, due: Instant, opened: Opened) -> Instant {
-        let s = self.situation;
-        let needed = margin(s.config, s.downlink, self.missing());
-        let half = due.saturating_duration_since(opened.at) / 2;
-        let at = earlier_by(due, needed.max(half.min(needed + s.caution)));
-        opened.fill_by.map_or(at, |fill_by| at.min(fill_by))
-    }
-
-    /// What of the time there is a slow line keeps for itself, by how much peers failed to bring:
-    /// alone its player would have used all of it, and such a line may fail for a while.
-    fn reserve(&self, there_is: Duration) -> Duration {
-        let s = self.situation;
-        if s.downlink.time_for(self.want.size_guess) < SLOW_LINE {
-            return Duration::ZERO;
-        }
-        let by_lack = there_is.mul_f64(((s.lack - LACK_USUAL) * LACK_FACTOR).clamp(0.0, 1.0));
-        let needed = margin(s.config, s.downlink, self.missing());
-        by_lack.max((needed + HEDGE_TIME).max(there_is / 2))
-    }
-
-    /// When peers must be done: in time, and so that it grows where the player has little.
-    pub(super) fn finish_by(&self, due: Instant, opened: Opened) -> Instant {
-        let in_time = earlier_by(due, SLACK);
-        let is_thin = opened.fill_by.is_some();
-        if is_thin { in_time.min(opened.at + self.want.duration * 3 / 4) } else { in_time }
-    }
-
-    pub(super) fn urgent_finish(&self, opened: Opened) -> Instant {
-        opened.at + (self.want.duration / 2).max(URGENT_FINISH_MIN)
-    }
-
-    fn missing(&self) -> u64 {
-        let (have, total) = self.want.transfer.map_or((0, None), |t| (t.have(), t.total));
-        total.map_or(self.want.size_guess, |total| total.bytes).saturating_sub(have)
     }
 
     pub(super) fn download(&self, key: PeerKey) -> Option<&Download> {
@@ -429,8 +366,4 @@ impl Ask<'_> {
             .max_by_key(rank)
             .map(|c| c.key)
     }
-}
-
-pub(super) fn earlier_by(instant: Instant, by: Duration) -> Instant {
-    instant.checked_sub(by).unwrap_or(instant)
 }

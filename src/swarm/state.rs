@@ -20,6 +20,8 @@ use crate::ids::{PeerId, PeerKey, PlayerId, SegmentId};
 
 /// Who met nobody in this time after joining need not wait for peers.
 const MEETING: Duration = Duration::from_secs(10);
+/// For so long after joining company near one's place in a recording is still being found.
+const GATHERING: Duration = Duration::from_secs(40);
 
 /// One rendition's swarm as this member sees it.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Swarm {
     pub(super) joined: Joined,
     /// Until when peers are still likely to turn up.
     pub(super) meeting_until: Instant,
+    /// Until when company near the place in a recording is still being found.
+    pub(super) gathering_until: Instant,
     /// Members the tracker reports.
     pub(super) size: u32,
     /// Whether peers are asked for anything.
@@ -88,6 +92,7 @@ impl Swarm {
         Self {
             joined: Joined::Until(now + config.join_wait),
             meeting_until: now + MEETING,
+            gathering_until: now + GATHERING,
             uploads: Uploads::new(config.uploads_max),
             config,
             me,
@@ -135,6 +140,7 @@ impl Swarm {
                 self.size = size;
                 if size <= 1 {
                     self.joined = Joined::Done;
+                    self.gathering_until = self.now;
                     self.meeting_until = self.now;
                 }
             }
@@ -169,6 +175,7 @@ impl Swarm {
             Input::Rejected { segment, peer } => self.rejected(segment, peer),
             Input::Unproven { segment } => self.unproven(segment),
             Input::Taking(takes) => self.takes = takes,
+            Input::Crowded(most) => self.make_room(most),
             Input::Evicted { segment } => {
                 self.have.remove(segment);
                 self.have.changed(self.now);

@@ -23,11 +23,19 @@ const ANSWERS_MAX: usize = 64;
 /// How long after an event found no room it is offered again.
 const REPEAT: Duration = Duration::from_secs(1);
 
+/// When more announces follow the first, in multiples of [`Rhythm::early`]: one of them is made by
+/// everybody, the others by those who lack company.
+const EXTRAS: [f64; 7] = [0.3, 0.6, 1.0, 1.5, 3.5, 6.5, 9.5];
+const EXTRA_FOR_ALL: usize = 2;
+
 /// What a tracker session tells a member of a swarm.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TrackerEvent {
     /// An announce is due: call `announce` with fresh offers.
-    OffersWanted,
+    OffersWanted {
+        /// It is one more than usual, for those who still lack company: the others need not.
+        if_lacking: bool,
+    },
     /// The tracker responded; no proof that an announce was heard.
     Announced {
         /// Members that lack nothing.
@@ -64,7 +72,7 @@ impl fmt::Debug for TrackerEvent {
     /// Leaves out session descriptions: they hold addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OffersWanted => write!(f, "OffersWanted"),
+            Self::OffersWanted { if_lacking } => write!(f, "OffersWanted({if_lacking})"),
             Self::Announced { complete, incomplete } => {
                 write!(f, "Announced({complete}, {incomplete})")
             }
@@ -78,7 +86,8 @@ impl fmt::Debug for TrackerEvent {
 /// How often to announce.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rhythm {
-    /// Extra announce this long after the first: many members join at the same time.
+    /// Extra announce this long after the first: many members join at the same time. Those who
+    /// lack company announce more often in the first minutes, in proportion to this.
     pub early: Duration,
     /// Interval until the tracker names one.
     pub fallback: Duration,
@@ -118,7 +127,8 @@ struct Member {
 #[derive(Clone, Copy)]
 enum Asked {
     Never,
-    First(Instant),
+    /// The first was then, and so many more followed.
+    Early(Instant, usize),
     Again(Instant),
     NoRoom(Instant),
 }
@@ -224,10 +234,13 @@ impl Roster {
             if member.due(rhythm).is_some_and(|due| due > now) {
                 continue;
             }
-            let is_heard = member.tell(TrackerEvent::OffersWanted);
+            let if_lacking =
+                matches!(member.asked, Asked::Early(_, count) if count != EXTRA_FOR_ALL);
+            let is_heard = member.tell(TrackerEvent::OffersWanted { if_lacking });
             member.asked = match (is_heard, member.asked) {
                 (false, _) => Asked::NoRoom(now),
-                (true, Asked::Never) => Asked::First(now),
+                (true, Asked::Never) => Asked::Early(now, 0),
+                (true, Asked::Early(first, count)) => member.after_extra(rhythm, first, count + 1),
                 (true, _) => Asked::Again(now),
             };
         }
@@ -332,10 +345,24 @@ impl Member {
     fn due(&self, rhythm: Rhythm) -> Option<Instant> {
         match self.asked {
             Asked::Never => None,
-            Asked::First(at) => Some(at + rhythm.early.min(self.interval)),
+            Asked::Early(first, count) => Some(first + self.extra(rhythm, count)),
             Asked::Again(at) => Some(at + self.interval),
             Asked::NoRoom(at) => Some(at + REPEAT),
         }
+    }
+
+    /// When the extra announce of that number is due, counted from the first announce.
+    fn extra(&self, rhythm: Rhythm, count: usize) -> Duration {
+        let at = rhythm.early.mul_f64(EXTRAS.get(count).copied().unwrap_or(1.0));
+        if count == EXTRA_FOR_ALL { at.min(self.interval) } else { at }
+    }
+
+    /// What follows an extra announce: the next, unless an ordinary one is due before.
+    fn after_extra(&self, rhythm: Rhythm, first: Instant, next: usize) -> Asked {
+        let for_all = self.extra(rhythm, EXTRA_FOR_ALL);
+        let is_over = next > EXTRA_FOR_ALL
+            && (next >= EXTRAS.len() || self.extra(rhythm, next) >= for_all + self.interval);
+        if is_over { Asked::Again(first + for_all) } else { Asked::Early(first, next) }
     }
 }
 

@@ -119,7 +119,7 @@ async fn until<T>(
     within(async {
         loop {
             let event = member.recv().await.expect("the session goes on");
-            if event == TrackerEvent::OffersWanted {
+            if matches!(event, TrackerEvent::OffersWanted { .. }) {
                 member.announce(offers.to_vec());
             }
             if let Some(found) = wanted(&event) {

@@ -3,8 +3,10 @@
 mod demands;
 mod kin;
 mod laws;
+mod patience;
 mod peers;
 mod pieces;
+mod reach;
 mod relay;
 mod seats;
 mod seeding;

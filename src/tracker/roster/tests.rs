@@ -42,14 +42,31 @@ fn offers_are_wanted_at_once_soon_again_and_then_as_the_tracker_says() {
     let (_, mut events) = roster.join(HASH);
     roster.connected();
     roster.ask(start);
-    assert_eq!(events.try_recv(), Ok(TrackerEvent::OffersWanted));
-    assert_eq!(asked_at(&mut roster, start, 300), [10, 130, 250]);
+    assert_eq!(events.try_recv(), Ok(TrackerEvent::OffersWanted { if_lacking: false }));
+    assert_eq!(asked_at(&mut roster, start, 300), [3, 6, 10, 15, 35, 65, 95, 130, 250]);
     roster.received(announced(60));
     assert_eq!(asked_at(&mut roster, start, 400), [310, 370]);
     roster.received(announced(1));
     assert_eq!(asked_at(&mut roster, start, 420), [390, 410]);
     roster.received(announced(u32::MAX));
     assert_eq!(asked_at(&mut roster, start, 5000), [4010]);
+}
+
+#[test]
+fn one_of_the_extra_announces_is_for_everybody_and_none_displaces_an_ordinary_one() {
+    let (mut roster, start) = (roster(), Instant::now());
+    let (_, mut events) = roster.join(HASH);
+    roster.connected();
+    roster.ask(start);
+    roster.received(announced(20));
+    assert_eq!(asked_at(&mut roster, start, 60), [3, 6, 10, 15, 30, 50]);
+    let mut told = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let TrackerEvent::OffersWanted { if_lacking } = event {
+            told.push(if_lacking);
+        }
+    }
+    assert_eq!(told, [false, true, true, false, true, false, false]);
 }
 
 #[test]
@@ -61,7 +78,7 @@ fn responses_do_not_postpone_the_next_announce() {
     for _ in 0..40 {
         roster.received(announced(120));
     }
-    assert_eq!(asked_at(&mut roster, start, 200), [10, 130]);
+    assert_eq!(asked_at(&mut roster, start, 200), [3, 6, 10, 15, 35, 65, 95, 130]);
 }
 
 #[test]
@@ -76,7 +93,7 @@ fn a_member_too_busy_to_hear_is_asked_again() {
     assert_eq!(roster.due(), Some(start + REPEAT));
     while events.try_recv().is_ok() {}
     roster.ask(start + REPEAT);
-    assert_eq!(events.try_recv(), Ok(TrackerEvent::OffersWanted));
+    assert_eq!(events.try_recv(), Ok(TrackerEvent::OffersWanted { if_lacking: false }));
 }
 
 #[test]

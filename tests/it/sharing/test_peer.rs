@@ -80,7 +80,7 @@ impl Waiting {
         let mut membership = session.join(hash);
         loop {
             match timeout(DEADLINE, membership.recv()).await.unwrap().unwrap() {
-                TrackerEvent::OffersWanted => membership.announce(Vec::new()),
+                TrackerEvent::OffersWanted { .. } => membership.announce(Vec::new()),
                 TrackerEvent::Announced { .. } => break,
                 // Of somebody who was here before: it is left waiting.
                 TrackerEvent::Offer { .. } => {}

@@ -10,9 +10,11 @@ use super::queue::Event;
 
 /// Offers passed on per announce.
 const OFFERS: usize = 5;
-/// From the first announce to an extra one, and between announces.
-const EARLY_US: u64 = 10 * S;
+/// Between announces, and from each of the first to the next: the fourth is made by everybody, the
+/// others by whoever lacks company.
 const INTERVAL_US: u64 = 120 * S;
+const EXTRA_US: [u64; 7] = [3 * S, 3 * S, 4 * S, 5 * S, 20 * S, 30 * S, 30 * S];
+const EARLY: u32 = 3;
 /// Connections a viewer looks for, and at most accepts.
 const SOUGHT_MAX: usize = 20;
 const ACCEPTED_MAX: usize = 30;
@@ -29,10 +31,19 @@ impl World {
     /// The `count`th announce of a viewer.
     pub(super) fn announce(&mut self, place: usize, count: u32) {
         let generation = self.viewers[place].generation;
-        let wait_us = if count == 0 { EARLY_US } else { INTERVAL_US };
+        let extra_us = EXTRA_US.get(count as usize).copied();
+        let wait_us = extra_us.unwrap_or(INTERVAL_US - 85 * S * u64::from(count == 7));
         let event = Event::Announce { place, generation, count: count + 1 };
         self.queue.push(self.now_us + wait_us, event);
         self.input(place, Input::SwarmSize(self.present.len() as u32));
+        let lacks = self.viewers[place].swarm.as_ref().is_some_and(|s| s.lacks_company());
+        if (1..=7).contains(&count) && count != EARLY && !lacks {
+            return;
+        }
+        let room = SOUGHT_MAX.saturating_sub(self.viewers[place].conns.len());
+        if lacks && room < OFFERS {
+            self.input(place, Input::Crowded(OFFERS - room));
+        }
         let mut offered = vec![place];
         for _ in 0..OFFERS.min(self.present.len() - 1) {
             let other = self.present[self.random.below(self.present.len())];

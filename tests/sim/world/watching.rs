@@ -65,6 +65,7 @@ impl World {
         let swarm = Swarm::new(config, id, random.next(), self.now());
         self.viewers[place].take_place(swarm, id, line, self.now_us);
         self.viewers[place].player.next = self.plan.arrival(place).1;
+        self.had(place);
         self.present.push(place);
         self.network.set_line(self.now_us, place, line.down, line.up);
         let at = |wait_us| self.now_us + wait_us;
@@ -83,6 +84,17 @@ impl World {
             );
         } else {
             self.input(place, Input::Alone);
+        }
+    }
+
+    /// Who is in the middle of a film when the simulation begins has what it would have by then.
+    fn had(&mut self, place: usize) {
+        let next = self.viewers[place].player.next;
+        let kept = self.plan.cache_segments();
+        for segment in next.saturating_sub(kept as u64)..next {
+            let (segment, size) = (SegmentId(segment), self.plan.segment_bytes);
+            self.viewers[place].keep(segment, kept);
+            self.input(place, Input::Completed { segment, size });
         }
     }
 
