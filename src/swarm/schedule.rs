@@ -326,8 +326,8 @@ impl Ask<'_> {
             let is_preemptible = may_preempt && c.is_prefetching;
             !self.taken.contains(&c.key) && (c.peer.download.is_none() || is_preemptible)
         };
-        let peers = self.situation.peers.iter().filter(has_some);
-        peers.filter(is_free).filter(|c| !self.has_failed(c.key))
+        let peers = self.situation.peers.iter().filter(is_free);
+        peers.filter(has_some).filter(|c| !self.has_failed(c.key))
     }
 
     /// Whom to ask: several members of our own kind for parts, else one peer for everything.
@@ -349,6 +349,9 @@ impl Ask<'_> {
     /// average: proven ones come first, but everyone gets a chance.
     fn best_peer(&self, may_preempt: bool, finish_by: Option<Instant>) -> Option<PeerKey> {
         let s = self.situation;
+        if s.peers.iter().all(|c| c.peer.is_kin()) {
+            return None;
+        }
         let average = s.average;
         let is_in_time = |c: &&Candidate| match (finish_by, c.peer.throughput.get()) {
             (Some(by), Some(rate)) => s.now + time_for(self.missing(), rate) <= by,

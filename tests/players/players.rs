@@ -148,7 +148,7 @@ fn vlc(url: &str, media_s: u32, limit: Duration, seat: &Seat<'_>, what: &str) {
 }
 
 /// Errors of the modules that read and decode; not those about a missing desktop, nor what VLC says
-/// of its own clock when it fills its buffer anew on a busy machine: it does so of plain files, too.
+/// of its own clock when it fills its buffer anew on a busy machine: it does so of files, too.
 fn is_vlc_complaint(line: &str) -> bool {
     let modules = ["demux error", "decoder error", "stream error", "access error", "packetizer"];
     let of_the_clock = ["Timestamp conversion failed", "Could not convert timestamp"];

@@ -138,12 +138,14 @@ const LOOPBACK: Line = Line {
 impl Plan {
     /// A live stream of 5 Mbit/s, or a recording of it, with the defaults of the daemon.
     pub fn new(mode: Mode, viewers: usize, seed: u64) -> Self {
-        let measured_s = match viewers {
-            0..20 => 1350,
-            20..200 => 500,
-            200..MANY => 150,
-            MANY..2_000 => 80,
-            _ => 40,
+        let measured_s = match (viewers, mode) {
+            (0..20, _) => 1350,
+            (20..200, _) => 500,
+            (200..MANY, _) => 150,
+            (MANY..2_000, Mode::Live) => 80,
+            (MANY..2_000, Mode::Vod) => 60,
+            (_, Mode::Live) => 40,
+            (_, Mode::Vod) => 25,
         };
         Self {
             mode,
